@@ -1,0 +1,3 @@
+//! Self-test for an unknown device.
+
+pub mod cases;

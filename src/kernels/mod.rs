@@ -1,0 +1,25 @@
+//! Operations that burn does not have, or has too slowly: each a WGSL shader in `shaders/`, a fused
+//! loop for the CPU where that pays, and a twin in plain tensor operations for every other device.
+//!
+//! Activations are `[b·t, c, h, w]`: the frames `t` of a clip are folded into the batch, `t`
+//! fastest. Operations that run over time take the number of frames.
+
+mod attention;
+mod conv2d;
+mod geglu;
+mod group_norm;
+mod guided_step;
+mod layer_norm;
+mod temporal_attention;
+mod temporal_conv;
+mod window_scatter;
+
+pub use attention::attention;
+pub use conv2d::{Conv2dGeometry, conv2d};
+pub use geglu::geglu;
+pub use group_norm::{GroupNormOptions, group_norm};
+pub use guided_step::{GuidedStep, guided_step};
+pub use layer_norm::layer_norm;
+pub use temporal_attention::temporal_attention;
+pub use temporal_conv::temporal_conv;
+pub use window_scatter::window_scatter;

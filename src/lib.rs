@@ -1,0 +1,18 @@
+//! musev animates a picture, or a prompt, into a clip of any length by visual-conditioned parallel
+//! denoising: MuseV (Stable Diffusion 1.5 with a motion module) on burn and wgpu.
+
+pub mod checkpoint;
+pub mod config;
+pub mod doctor;
+pub mod error;
+pub mod kernels;
+pub mod media;
+pub mod models;
+pub mod nn;
+pub mod pipeline;
+pub mod prompt;
+pub mod random;
+pub mod schedulers;
+
+pub use burn::tensor::Device;
+pub use error::{Error, Result};
