@@ -1,1 +1,10 @@
-//! prompt
+//! Prompts: from text to the windows of token ids that the text encoder reads.
+//!
+//! `template` fills in the keys of a task, `weighting` splits the text into runs of equal weight,
+//! `tokenizer` turns each run into ids, `chunks` lays the ids out in windows of 77.
+
+pub mod chunks;
+pub mod weighting;
+
+pub use chunks::{ChunkedPrompts, PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
+pub use weighting::{WeightedText, parse_weights};
