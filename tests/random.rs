@@ -1,0 +1,120 @@
+//! Seeded noise against PyTorch's.
+
+use std::path::Path;
+
+use musev::random::{Generator, Rng};
+use safetensors::SafeTensors;
+
+/// What the issue allows; PyTorch's vectorised functions are approximations.
+const TOLERANCE: f32 = 2e-6;
+const SEEDS: [u64; 5] = [0, 1, 42, (1 << 32) + 5, (1 << 63) + 12345];
+
+fn golden() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/normal_noise.safetensors");
+    std::fs::read(path).unwrap()
+}
+
+fn floats(file: &SafeTensors, name: &str) -> Vec<f32> {
+    let bytes = file.tensor(name).unwrap();
+    bytes.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn sizes(file: &SafeTensors) -> Vec<usize> {
+    let bytes = file.tensor("sizes").unwrap();
+    bytes
+        .data()
+        .chunks_exact(8)
+        .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize)
+        .collect()
+}
+
+fn assert_close(got: &[f32], want: &[f32], what: &str, tolerance: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let difference = (got - want).abs();
+        assert!(difference <= tolerance, "{what}: value {i} is {got}, expected {want}");
+    }
+}
+
+/// One generator, draws of 1, 5, 15, 16, 17, 31, 1003, 3, 256, 16, 1, 2 and 1040 values in turn.
+#[test]
+fn a_sequence_of_draws_is_pytorchs() {
+    let bytes = golden();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    for rng in Rng::ALL {
+        for seed in SEEDS {
+            let want = floats(&file, &format!("{rng}.{seed}"));
+            let mut generator = Generator::new(rng, seed);
+            let mut from = 0;
+            for size in sizes(&file) {
+                let what = format!("{rng}, seed {seed}, draw of {size} after {from}");
+                let got = generator.normal(&[size]);
+                assert_close(&got, &want[from..from + size], &what, TOLERANCE);
+                from += size;
+            }
+            assert_eq!(from, want.len());
+        }
+    }
+}
+
+/// Printed by `torch.manual_seed(0); torch.randn(3, 4, device="cuda")`, as published in
+/// `rng_philox.py` of AUTOMATIC1111's web UI.
+#[test]
+fn torch_cuda_gives_the_published_values() {
+    let want = [
+        -0.924_662_6,
+        -0.425_344_15,
+        -2.643_845_8,
+        0.145_183_88,
+        -0.120_866_47,
+        -0.579_725_6,
+        -0.622_851_2,
+        -0.328_387_1,
+        -1.074_542_3,
+        -0.363_144_07,
+        -1.671_050_7,
+        2.265_505,
+    ];
+    let got = Generator::new(Rng::TorchCuda, 0).normal(&[3, 4]);
+    // A GPU's own fast sine is off by up to 5e-7.
+    assert_close(&got, &want, "torch-cuda, seed 0", 1e-6);
+}
+
+#[test]
+fn only_the_number_of_values_matters() {
+    for rng in Rng::ALL {
+        let flat = Generator::new(rng, 7).normal(&[120]);
+        assert_eq!(Generator::new(rng, 7).normal(&[2, 3, 4, 5]), flat);
+    }
+}
+
+#[test]
+fn an_empty_draw_changes_nothing() {
+    for rng in Rng::ALL {
+        let mut generator = Generator::new(rng, 7);
+        assert!(generator.normal(&[4, 0]).is_empty());
+        assert_eq!(generator.normal(&[20]), Generator::new(rng, 7).normal(&[20]));
+    }
+}
+
+#[test]
+fn long_draws_are_normal() {
+    for rng in Rng::ALL {
+        let values = Generator::new(rng, 3).normal(&[1 << 20]);
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>()
+            / values.len() as f64;
+        assert!(values.iter().all(|v| v.is_finite()));
+        assert!(mean.abs() < 5e-3 && (variance - 1.0).abs() < 1e-2, "{rng}: {mean}, {variance}");
+    }
+}
+
+#[test]
+fn names_are_read_back_and_others_refused() {
+    for rng in Rng::ALL {
+        assert_eq!(rng.to_string().parse::<Rng>().unwrap(), rng);
+        assert_eq!(serde_json::to_value(rng).unwrap(), rng.to_string());
+    }
+    let error = "cuda".parse::<Rng>().unwrap_err().to_string();
+    assert!(error.contains("torch-cpu or torch-cuda"), "{error}");
+}
