@@ -1,1 +1,5 @@
 //! pipeline
+
+pub mod guidance;
+pub mod noise;
+pub mod window;
