@@ -5,6 +5,7 @@
 //! `max|got - want| <= tolerance · max|want|`.
 
 mod case;
+mod numerics;
 
 use std::path::Path;
 
@@ -61,8 +62,14 @@ pub async fn run(folder: &Path, device: &Device) -> CaseReport {
     report(case.name.clone(), &case.kind, case.tolerance(), outcome)
 }
 
-async fn run_kind(case: &Case, _device: &Device) -> Result<Outcome> {
+async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
     let compared: Result<Vec<Comparison>> = match case.kind.as_str() {
+        "scheduler" if case.scheduler() == Some("EulerDiscreteScheduler") => {
+            numerics::scheduler(case, device).await
+        }
+        "video_fusion_noise" => numerics::video_fusion_noise(case, device).await,
+        "context_windows" => numerics::context_windows(case),
+        "guidance_schedule" => numerics::guidance_schedule(case),
         kind => {
             let variant = case.variant().or(case.scheduler()).unwrap_or("");
             return Ok(Outcome::Unsupported(format!("{kind} {variant} is not supported yet")));

@@ -1,0 +1,121 @@
+//! Cases of samplers, noise, windows and guidance.
+
+use burn::tensor::{Device, Tensor};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Case, Comparison};
+use crate::error::Result;
+use crate::kernels::{GuidedStep, guided_step};
+use crate::pipeline::guidance::{Guidance, GuidanceMethod};
+use crate::pipeline::noise::{Noise, video_fusion};
+use crate::pipeline::window::{Window, WindowSchedule};
+use crate::schedulers::{EulerDiscreteSchedulerConfig, Scheduler};
+
+/// A whole loop on recorded model outputs, through the same fused step as the pipeline's.
+pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
+    #[derive(Deserialize)]
+    struct Steps {
+        steps: usize,
+    }
+    let Steps { steps } = case.config("")?;
+    let scheduler = case.config::<EulerDiscreteSchedulerConfig>("")?.init(steps)?;
+    let (inputs, outputs) = (case.inputs()?, case.outputs()?);
+    let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
+
+    let mut sample: Tensor<5> = inputs.float("initial", device)?;
+    let model_outputs: Tensor<6> = inputs.float("model_outputs", device)?;
+    let counter = Tensor::<1>::ones([sample.dims()[2]], device);
+    let (mut scaled_inputs, mut samples) = (Vec::new(), Vec::new());
+    for index in 0..steps {
+        scaled_inputs.push(sample.clone() * scheduler.input_scale(index));
+        let output = model_outputs.clone().narrow(0, index, 1).squeeze_dim(0);
+        let update = scheduler.update(index);
+        let step = GuidedStep {
+            guidance_scale: None,
+            sample_coefficient: update.sample,
+            output_coefficient: update.output,
+        };
+        sample = guided_step(sample, output, counter.clone(), step);
+        samples.push(sample.clone());
+    }
+    let clean = inputs.float("clean", device)?;
+    let noised = scheduler.add_noise(clean, inputs.float("noise", device)?, 0);
+    Ok(vec![
+        outputs.compare_values("timesteps", &floats(scheduler.timesteps()))?,
+        outputs.compare_values("sigmas", &floats(scheduler.sigmas()))?,
+        outputs.compare_values("init_noise_sigma", &floats(&[scheduler.init_noise_sigma()]))?,
+        outputs.compare("scaled_inputs", Tensor::stack::<6>(scaled_inputs, 0)).await?,
+        outputs.compare("samples", Tensor::stack::<6>(samples, 0)).await?,
+        outputs.compare("add_noise_at_first", noised).await?,
+    ])
+}
+
+/// Fusion of recorded draws, with and without the condition frames' mean.
+pub(super) async fn video_fusion_noise(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
+    #[derive(Deserialize)]
+    struct Weights {
+        w_ind_noise: f64,
+        img_weight: f64,
+    }
+    let Weights { w_ind_noise, img_weight } = case.config("")?;
+    let (inputs, outputs) = (case.inputs()?, case.outputs()?);
+    let settings = Noise { w_ind_noise, img_weight: Some(img_weight), ..Noise::default() };
+    let input = |name| inputs.float::<5>(name, device);
+
+    let noise = video_fusion(input("common")?, input("individual")?, w_ind_noise);
+    let image_based = settings.with_image(noise.clone(), input("condition_latents")?);
+    let given = video_fusion(input("given_common")?, input("individual2")?, w_ind_noise);
+    Ok(vec![
+        outputs.compare("noise", noise).await?,
+        outputs.compare("image_based_noise", image_based).await?,
+        outputs.compare("noise_given_common", given).await?,
+    ])
+}
+
+/// Rows of window settings and the windows they give.
+pub(super) fn context_windows(case: &Case) -> Result<Vec<Comparison>> {
+    #[derive(Deserialize)]
+    struct Row {
+        schedule: WindowSchedule,
+        total: usize,
+        context_frames: usize,
+        stride: usize,
+        overlap: usize,
+        windows: Vec<Vec<usize>>,
+    }
+    compare_rows(case, |row: Row| {
+        let Row { schedule, total, context_frames: frames, stride, overlap, windows } = row;
+        let settings = Window { schedule, frames, overlap, stride, ..Window::default() };
+        let name = format!("{schedule} total {total} frames {frames} stride {stride}");
+        Ok(Comparison::exact(name, &settings.windows(total)?, &windows))
+    })
+}
+
+/// Rows of guidance settings and the scales they give.
+pub(super) fn guidance_schedule(case: &Case) -> Result<Vec<Comparison>> {
+    #[derive(Deserialize)]
+    struct Row {
+        start: f64,
+        stop: Option<f64>,
+        num: usize,
+        method: GuidanceMethod,
+        values: Vec<f64>,
+    }
+    compare_rows(case, |Row { start, stop, num, method, values }: Row| {
+        let settings = Guidance { scale: start, end: stop, method };
+        let name = format!("{method} {start} to {stop:?} in {num}");
+        Ok(Comparison::exact(name, &settings.scales(num)?, &values))
+    })
+}
+
+fn compare_rows<T: DeserializeOwned>(
+    case: &Case,
+    compare: impl Fn(T) -> Result<Comparison>,
+) -> Result<Vec<Comparison>> {
+    let parse = |row: &Value| {
+        serde_json::from_value(row.clone()).map_err(|e| case.error(format!("a row: {e}")))
+    };
+    case.rows()?.iter().map(|row| compare(parse(row)?)).collect()
+}
