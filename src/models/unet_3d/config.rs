@@ -1,0 +1,165 @@
+//! Configuration of the denoiser.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::models::check::Check;
+
+/// Channel counts of temporal convolutions are split into this many groups, whatever
+/// `norm_num_groups` says.
+const TEMPORAL_GROUPS: usize = 32;
+
+/// `config.json` of a MuseV or Stable Diffusion UNet; defaults are the published sizes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub struct UNet3DConditionModelConfig {
+    /// Channels of the latents going in.
+    pub in_channels: usize,
+    /// Channels of the predicted noise.
+    pub out_channels: usize,
+    /// Channels per level.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per level on the way down; one more on the way up.
+    pub layers_per_block: usize,
+    /// Groups of the spatial GroupNorms.
+    pub norm_num_groups: usize,
+    /// eps of the residual blocks' GroupNorms.
+    pub norm_eps: f64,
+    /// Channels of the text states.
+    pub cross_attention_dim: usize,
+    /// Number of attention heads, despite its name.
+    pub attention_head_dim: usize,
+    /// `CrossAttnDownBlock3D` or `DownBlock3D` per level (or the same ending in 2D).
+    pub down_block_types: Vec<String>,
+    /// `CrossAttnUpBlock3D` or `UpBlock3D` per level (or the same ending in 2D).
+    pub up_block_types: Vec<String>,
+    /// Activation; `silu`.
+    pub act_fn: String,
+    /// Cosines before sines in the sinusoids; `true`.
+    pub flip_sin_to_cos: bool,
+    /// Shift of the sinusoids' frequencies; 0.
+    pub freq_shift: i64,
+}
+
+impl Default for UNet3DConditionModelConfig {
+    fn default() -> Self {
+        let types = |names: [&str; 4]| names.map(str::to_owned).to_vec();
+        let (down, up) = ("CrossAttnDownBlock3D", "CrossAttnUpBlock3D");
+        Self {
+            in_channels: 4,
+            out_channels: 4,
+            block_out_channels: vec![320, 640, 1280, 1280],
+            layers_per_block: 2,
+            norm_num_groups: 32,
+            norm_eps: 1e-5,
+            cross_attention_dim: 768,
+            attention_head_dim: 8,
+            down_block_types: types([down, down, down, "DownBlock3D"]),
+            up_block_types: types(["UpBlock3D", up, up, up]),
+            act_fn: "silu".to_owned(),
+            flip_sin_to_cos: true,
+            freq_shift: 0,
+        }
+    }
+}
+
+impl UNet3DConditionModelConfig {
+    /// Checks the values read from `origin`.
+    ///
+    /// # Errors
+    /// When a value is absurd or of a kind that is not supported.
+    pub fn validate(&self, origin: &str) -> Result<()> {
+        let blocks = &self.block_out_channels;
+        let mut check = Check::new(origin);
+        check
+            .channels("in_channels", self.in_channels)
+            .channels("out_channels", self.out_channels)
+            .channels("cross_attention_dim", self.cross_attention_dim)
+            .block_channels(blocks)
+            .layers("layers_per_block", self.layers_per_block)
+            .divides("norm_num_groups", self.norm_num_groups, blocks)
+            .divides("attention_head_dim", self.attention_head_dim, blocks)
+            .divides("temporal norm groups", TEMPORAL_GROUPS, blocks)
+            .as_many_as_blocks("down_block_types", self.down_block_types.len(), blocks.len())
+            .as_many_as_blocks("up_block_types", self.up_block_types.len(), blocks.len())
+            .only("act_fn", &self.act_fn.as_str(), &"silu")
+            .only("flip_sin_to_cos", &self.flip_sin_to_cos, &true)
+            .only("freq_shift", &self.freq_shift, &0)
+            .that(self.norm_eps.is_finite() && self.norm_eps >= 0.0, || {
+                format!("`norm_eps` is {}; it must not be negative", self.norm_eps)
+            });
+        for kind in &self.down_block_types {
+            check.that(has_attention(kind, "Down").is_some(), || {
+                format!("`down_block_types` has {kind}; CrossAttnDownBlock3D and DownBlock3D exist")
+            });
+        }
+        for kind in &self.up_block_types {
+            check.that(has_attention(kind, "Up").is_some(), || {
+                format!("`up_block_types` has {kind}; CrossAttnUpBlock3D and UpBlock3D exist")
+            });
+        }
+        check.finish()
+    }
+
+    /// Length of the time and frame embeddings.
+    pub(super) fn embed_dim(&self) -> usize {
+        4 * self.block_out_channels[0]
+    }
+
+    /// Whether down block `i` has spatial and temporal transformers.
+    pub(super) fn down_block_attends(&self, i: usize) -> bool {
+        has_attention(&self.down_block_types[i], "Down").unwrap_or(false)
+    }
+
+    /// Whether up block `i` has spatial and temporal transformers.
+    pub(super) fn up_block_attends(&self, i: usize) -> bool {
+        has_attention(&self.up_block_types[i], "Up").unwrap_or(false)
+    }
+}
+
+/// Whether a block called `kind` has transformers; `None` if no such block exists.
+fn has_attention(kind: &str, direction: &str) -> Option<bool> {
+    let kind = kind.strip_suffix("3D").or(kind.strip_suffix("2D"))?;
+    let kind = kind.strip_suffix("Block")?.strip_suffix(direction)?;
+    match kind {
+        "" => Some(false),
+        "CrossAttn" => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UNet3DConditionModelConfig as Config;
+
+    fn fault(config: Config) -> String {
+        config.validate("unet/config.json").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_stable_diffusion_file_is_read() {
+        let config: Config = serde_json::from_str(
+            r#"{"_class_name": "UNet2DConditionModel", "sample_size": 64, "attention_head_dim": 8,
+                "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                                     "CrossAttnDownBlock2D", "DownBlock2D"]}"#,
+        )
+        .unwrap();
+        config.validate("unet/config.json").unwrap();
+        assert!(config.down_block_attends(0) && !config.down_block_attends(3));
+        assert!(!config.up_block_attends(0) && config.up_block_attends(3));
+    }
+
+    #[test]
+    fn configurations_that_cannot_be_built_are_refused() {
+        let odd = Config { attention_head_dim: 7, ..Config::default() };
+        assert!(fault(odd).contains("attention_head_dim"));
+        let groups = Config { norm_num_groups: 0, ..Config::default() };
+        assert!(fault(groups).contains("norm_num_groups"));
+        let kind = Config { up_block_types: vec!["AttnUpBlock2D".into(); 4], ..Config::default() };
+        assert!(fault(kind).contains("AttnUpBlock2D"));
+        let levels = Config { block_out_channels: vec![], ..Config::default() };
+        assert!(fault(levels).contains("block_out_channels"));
+        let huge = Config { cross_attention_dim: usize::MAX, ..Config::default() };
+        assert!(fault(huge).contains("cross_attention_dim"));
+    }
+}
