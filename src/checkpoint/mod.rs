@@ -1,11 +1,28 @@
-//! Weights on disk: named, lazy tensors of one or more files.
+//! Weights on disk: named, lazy tensors of one or more files, and their way into a module.
+//!
+//! * [`Weights`] opens a file or a folder (safetensors, PyTorch archives, sharded index files),
+//!   recognised by content; a tensor is read when it is asked for and never before.
+//! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
+//!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
+//!
+//! Files are read with positioned reads rather than mapped: a map's pages count as memory of the
+//! process until the system takes them back, and a file cut short under a map kills the process
+//! where a read returns an error.
 
-use std::path::Path;
+mod convert;
+mod entry;
+mod folder;
+mod keys;
+mod load;
+mod pickle;
+mod safetensors;
+mod source;
+mod state_dict;
+mod torch;
+mod weights;
 
-use burn::tensor::TensorData;
-
-use crate::error::Result;
-
-/// Named, lazy tensors of one or more files.
-#[derive(Clone, Debug)]
-pub struct Weights {}
+pub use entry::TensorInfo;
+pub use keys::KeyRename;
+pub use load::{LoadOptions, load};
+pub use state_dict::state_dict;
+pub use weights::Weights;

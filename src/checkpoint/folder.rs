@@ -1,0 +1,113 @@
+//! Finding the weights of one network in a folder.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::weights::{Weights, shortened};
+use crate::error::{Error, Result};
+
+/// File names that diffusers and transformers write, best first. An index names the shards.
+const KNOWN_NAMES: [&str; 12] = [
+    "diffusion_pytorch_model.safetensors.index.json",
+    "model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin.index.json",
+    "pytorch_model.bin.index.json",
+    "diffusion_pytorch_model.bin",
+    "pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+    "pytorch_model.fp16.bin",
+];
+
+/// Extensions of a file that may hold weights under any other name.
+const EXTENSIONS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
+
+/// The weights of the network in a folder.
+pub(super) fn open(folder: &Path) -> Result<Weights> {
+    let file = weights_file(folder)?;
+    if file.extension().is_some_and(|extension| extension == "json") {
+        open_sharded(&file)
+    } else {
+        Weights::open(&file)
+    }
+}
+
+/// The file to open: an index, a known name, or the only weights file there is.
+pub(super) fn weights_file(folder: &Path) -> Result<PathBuf> {
+    if let Some(known) =
+        KNOWN_NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+    {
+        return Ok(known);
+    }
+    let listing = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
+    let mut others: Vec<PathBuf> = listing
+        .filter_map(|item| Some(item.ok()?.path()))
+        .filter(|path| {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            path.is_file() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+        })
+        .collect();
+    others.sort();
+    match others.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => {
+            let reason = format!(
+                "no weights in this folder; looked for {} and for any single file ending in {}",
+                KNOWN_NAMES.join(", "),
+                EXTENSIONS.join(", ")
+            );
+            Err(Error::checkpoint(folder, reason))
+        }
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|path| path.display().to_string()).collect();
+            let reason = format!("several weights files, name one of them: {}", shortened(&names));
+            Err(Error::checkpoint(folder, reason))
+        }
+    }
+}
+
+/// An index file: which shard holds which tensor.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn open_sharded(index: &Path) -> Result<Weights> {
+    let folder = index.parent().expect("an index was found inside a folder");
+    let text = fs::read_to_string(index).map_err(|error| Error::io("read", index, error))?;
+    let Index { weight_map } = serde_json::from_str(&text)
+        .map_err(|error| Error::checkpoint(index, format!("not an index of shards: {error}")))?;
+    let mut shards: HashMap<&str, Weights> = HashMap::new();
+    let mut entries = BTreeMap::new();
+    for (name, shard) in &weight_map {
+        if !shards.contains_key(shard.as_str()) {
+            shards.insert(shard, Weights::open(&shard_path(index, folder, shard)?)?);
+        }
+        let entry = shards[shard.as_str()].entries().get(name).ok_or_else(|| {
+            Error::checkpoint(index, format!("tensor {name} is not in its shard {shard}"))
+        })?;
+        entries.insert(name.clone(), entry.clone());
+    }
+    Ok(Weights::new(folder, entries))
+}
+
+/// The path of a shard, which has to be a plain name: an index must not lead out of its folder.
+fn shard_path(index: &Path, folder: &Path, shard: &str) -> Result<PathBuf> {
+    let mut parts = Path::new(shard).components();
+    if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+        let reason = format!("shard {shard:?} is not a plain file name in the same folder");
+        return Err(Error::checkpoint(index, reason));
+    }
+    let path = folder.join(shard);
+    if !path.is_file() {
+        return Err(Error::checkpoint(index, format!("its shard {shard} is not in the folder")));
+    }
+    Ok(path)
+}

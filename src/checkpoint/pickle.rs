@@ -1,0 +1,425 @@
+//! A reader of Python pickles that executes nothing.
+//!
+//! A pickle is a program for a stack machine, and Python lets it call any function there is. This
+//! machine knows the instructions that `torch.save` writes and four harmless callables; any other
+//! name ends the reading with an error that says it. Own code rather than burn-store's reader,
+//! which allocates by counts found in the file: here memory is bounded by [`MAX_PROGRAM`] and
+//! [`MAX_ITEMS`], and no value nests inside another (they lie in one arena), so that neither deep
+//! nor cyclic data can exhaust the call stack.
+
+use std::collections::HashMap;
+
+use burn::tensor::{BoolStore, DType};
+
+/// Longest program accepted. A tensor takes about 200 bytes, so this allows some 40 000.
+pub(super) const MAX_PROGRAM: usize = 8 << 20;
+
+/// Most values on the stack, in the memo, and containers in all.
+const MAX_ITEMS: usize = 1 << 20;
+
+/// What the machine computes with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Something that is of no use to a state dict: None, floats, bytes, huge integers.
+    Other,
+    Int(i64),
+    Text(&'a str),
+    Callable(Callable),
+    /// An index into the arena.
+    Node(usize),
+}
+
+/// The callables a program may name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Callable {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    /// A storage class, which stands for the type of its elements.
+    Storage(DType),
+}
+
+/// A container, or something a callable made.
+#[derive(Debug)]
+pub(super) enum Node<'a> {
+    Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
+    Dict(Vec<(Value<'a>, Value<'a>)>),
+    Storage(Storage<'a>),
+    Tensor(StoredTensor<'a>),
+}
+
+/// The elements that one or more tensors share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storage<'a> {
+    pub(super) key: &'a str,
+    pub(super) dtype: DType,
+    pub(super) elements: usize,
+}
+
+/// A view of a storage.
+#[derive(Clone, Debug)]
+pub(super) struct StoredTensor<'a> {
+    pub(super) storage: Storage<'a>,
+    /// In elements, as are the strides.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+}
+
+/// What a program left: its result and the arena that the result points into.
+#[derive(Debug)]
+pub(super) struct Unpickled<'a> {
+    pub(super) root: Value<'a>,
+    pub(super) nodes: Vec<Node<'a>>,
+    /// Bytes of the program.
+    pub(super) length: usize,
+}
+
+/// Runs the program at the start of `data`.
+pub(super) fn unpickle(data: &[u8]) -> Result<Unpickled<'_>, String> {
+    let mut machine =
+        Machine { data, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), nodes: vec![] };
+    loop {
+        let opcode = machine.byte()?;
+        if opcode == b'.' {
+            let root = machine.pop()?;
+            return Ok(Unpickled { root, nodes: machine.nodes, length: machine.at });
+        }
+        machine.step(opcode).map_err(|error| format!("{error} (byte {})", machine.at))?;
+        let largest = machine.stack.len().max(machine.memo.len()).max(machine.nodes.len());
+        if largest > MAX_ITEMS {
+            return Err(format!("more than {MAX_ITEMS} objects"));
+        }
+    }
+}
+
+struct Machine<'a> {
+    data: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a>>,
+    /// Stack heights at which open groups begin.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value<'a>>,
+    nodes: Vec<Node<'a>>,
+}
+
+impl<'a> Machine<'a> {
+    /// One instruction. The letters are those of Python's `pickletools`.
+    fn step(&mut self, opcode: u8) -> Result<(), String> {
+        match opcode {
+            0x80 => self.skip(1), // PROTO
+            0x95 => self.skip(8), // FRAME
+            b'(' => {
+                self.marks.push(self.stack.len());
+                if self.marks.len() > MAX_ITEMS {
+                    Err("too many groups".to_string())
+                } else {
+                    Ok(())
+                }
+            }
+            b'0' => self.pop().map(drop),
+            b'1' => self.group().map(drop),
+            b'2' => self.top().map(|top| self.stack.push(top)),
+            b'N' | 0x88 | 0x89 => self.push(Value::Other), // NONE, NEWTRUE, NEWFALSE
+            b'G' => self.skip(8).map(|()| self.stack.push(Value::Other)),
+            b'J' => self.number(4).and_then(|n| self.push(Value::Int(i64::from(n as u32 as i32)))),
+            b'K' => self.number(1).and_then(|n| self.push(Value::Int(n as i64))),
+            b'M' => self.number(2).and_then(|n| self.push(Value::Int(n as i64))),
+            0x8a => self.number(1).and_then(|length| self.long(length)),
+            0x8b => self.number(4).and_then(|length| self.long(length)),
+            b'U' | 0x8c => self.number(1).and_then(|length| self.text(length)),
+            b'T' | b'X' => self.number(4).and_then(|length| self.text(length)),
+            0x8d => self.number(8).and_then(|length| self.text(length)),
+            b'C' => self.number(1).and_then(|length| self.bytes(length)),
+            b'B' => self.number(4).and_then(|length| self.bytes(length)),
+            b'}' => self.push_node(Node::Dict(vec![])),
+            b']' => self.push_node(Node::List(vec![])),
+            b')' => self.push_node(Node::Tuple(vec![])),
+            0x85 => self.tuple(1),
+            0x86 => self.tuple(2),
+            0x87 => self.tuple(3),
+            b't' => self.group().and_then(|items| self.push_node(Node::Tuple(items))),
+            b'q' => self.number(1).and_then(|slot| self.remember(slot)),
+            b'r' => self.number(4).and_then(|slot| self.remember(slot)),
+            0x94 => self.remember(self.memo.len() as u64), // MEMOIZE
+            b'h' => self.number(1).and_then(|slot| self.recall(slot)),
+            b'j' => self.number(4).and_then(|slot| self.recall(slot)),
+            b'a' => self.pop().and_then(|item| self.extend(vec![item])),
+            b'e' => self.group().and_then(|items| self.extend(items)),
+            b's' => self.pop_many(2).and_then(|pair| self.set_items(pair)),
+            b'u' => self.group().and_then(|items| self.set_items(items)),
+            b'c' => self.global(),
+            0x93 => self.stack_global(),
+            b'Q' => self.persistent(),
+            b'R' | 0x81 => self.call(), // REDUCE, NEWOBJ
+            b'b' => self.build(),
+            other => Err(format!("instruction {other:#04x}, which torch.save does not write")),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        self.take(1).map(|taken| taken[0])
+    }
+
+    fn take(&mut self, length: u64) -> Result<&'a [u8], String> {
+        let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
+        let taken = end.and_then(|end| self.data.get(self.at..end)).ok_or("it ends too early")?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    fn skip(&mut self, length: u64) -> Result<(), String> {
+        self.take(length).map(drop)
+    }
+
+    /// A little-endian number of up to eight bytes.
+    fn number(&mut self, bytes: usize) -> Result<u64, String> {
+        let taken = self.take(bytes as u64)?;
+        Ok(taken.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
+
+    fn line(&mut self) -> Result<&'a str, String> {
+        let rest = &self.data[self.at..];
+        let length = rest.iter().position(|&byte| byte == b'\n').ok_or("it ends too early")?;
+        self.at += length + 1;
+        std::str::from_utf8(&rest[..length]).map_err(|_| "a name that is not text".to_string())
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<(), String> {
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn push_node(&mut self, node: Node<'a>) -> Result<(), String> {
+        self.nodes.push(node);
+        self.push(Value::Node(self.nodes.len() - 1))
+    }
+
+    /// The stack above the last mark belongs to its open group.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Value<'a>, String> {
+        match self.stack.last() {
+            Some(&top) if self.stack.len() > self.floor() => Ok(top),
+            _ => Err("an empty stack".to_string()),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, String> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Value<'a>>, String> {
+        match self.stack.len().checked_sub(count) {
+            Some(rest) if rest >= self.floor() => Ok(self.stack.split_off(rest)),
+            _ => Err("an empty stack".to_string()),
+        }
+    }
+
+    fn group(&mut self) -> Result<Vec<Value<'a>>, String> {
+        let start = self.marks.pop().ok_or("the end of a group that never began")?;
+        Ok(self.stack.split_off(start))
+    }
+
+    fn tuple(&mut self, count: usize) -> Result<(), String> {
+        self.pop_many(count).and_then(|items| self.push_node(Node::Tuple(items)))
+    }
+
+    fn long(&mut self, length: u64) -> Result<(), String> {
+        let bytes = self.take(length)?;
+        let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
+        let mut wide = if negative { [0xff; 8] } else { [0; 8] };
+        if bytes.len() > wide.len() {
+            return self.push(Value::Other);
+        }
+        wide[..bytes.len()].copy_from_slice(bytes);
+        self.push(Value::Int(i64::from_le_bytes(wide)))
+    }
+
+    fn text(&mut self, length: u64) -> Result<(), String> {
+        let text = std::str::from_utf8(self.take(length)?);
+        self.push(text.map_or(Value::Other, Value::Text))
+    }
+
+    fn bytes(&mut self, length: u64) -> Result<(), String> {
+        self.skip(length).and_then(|()| self.push(Value::Other))
+    }
+
+    fn remember(&mut self, slot: u64) -> Result<(), String> {
+        let top = self.top()?;
+        self.memo.insert(slot as u32, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, slot: u64) -> Result<(), String> {
+        let value = *self.memo.get(&(slot as u32)).ok_or("a reference to nothing")?;
+        self.push(value)
+    }
+
+    fn extend(&mut self, items: Vec<Value<'a>>) -> Result<(), String> {
+        match self.top()? {
+            Value::Node(index) if let Node::List(list) = &mut self.nodes[index] => {
+                list.extend(items);
+                Ok(())
+            }
+            _ => Err("items appended to what is no list".to_string()),
+        }
+    }
+
+    fn set_items(&mut self, items: Vec<Value<'a>>) -> Result<(), String> {
+        match self.top()? {
+            Value::Node(index) if let Node::Dict(dict) = &mut self.nodes[index] => {
+                dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+                Ok(())
+            }
+            _ => Err("keys set on what is no dict".to_string()),
+        }
+    }
+
+    fn global(&mut self) -> Result<(), String> {
+        let (module, name) = (self.line()?, self.line()?);
+        self.push(Value::Callable(callable(module, name)?))
+    }
+
+    fn stack_global(&mut self) -> Result<(), String> {
+        match self.pop_many(2)?[..] {
+            [Value::Text(module), Value::Text(name)] => {
+                self.push(Value::Callable(callable(module, name)?))
+            }
+            _ => Err("a callable without a name".to_string()),
+        }
+    }
+
+    /// The items of a tuple.
+    fn items(&self, value: Value<'a>) -> Result<&[Value<'a>], String> {
+        match value {
+            Value::Node(index) if let Node::Tuple(items) = &self.nodes[index] => Ok(items),
+            _ => Err("arguments that are no tuple".to_string()),
+        }
+    }
+
+    /// A storage, which the program refers to by `("storage", class, key, device, elements)`;
+    /// before version 0.4 a sixth item could make it a view of another, which is not followed.
+    fn persistent(&mut self) -> Result<(), String> {
+        let id = self.pop()?;
+        match *self.items(id)? {
+            [
+                Value::Text("storage"),
+                Value::Callable(Callable::Storage(dtype)),
+                Value::Text(key),
+                _,
+                Value::Int(elements),
+            ]
+            | [
+                Value::Text("storage"),
+                Value::Callable(Callable::Storage(dtype)),
+                Value::Text(key),
+                _,
+                Value::Int(elements),
+                Value::Other,
+            ] => {
+                let elements = usize::try_from(elements).map_err(|_| "a negative size")?;
+                self.push_node(Node::Storage(Storage { key, dtype, elements }))
+            }
+            _ => Err("an unknown kind of storage".to_string()),
+        }
+    }
+
+    fn call(&mut self) -> Result<(), String> {
+        let arguments = self.pop()?;
+        let callable = self.pop()?;
+        let arguments = self.items(arguments)?;
+        match (callable, arguments) {
+            (Value::Callable(Callable::OrderedDict), []) => self.push_node(Node::Dict(vec![])),
+            (Value::Callable(Callable::OrderedDict), &[pairs]) => self.dict_of(pairs),
+            (Value::Callable(Callable::RebuildParameter), &[tensor, ..]) => self.push(tensor),
+            (
+                Value::Callable(Callable::RebuildTensor),
+                &[Value::Node(storage), Value::Int(offset), shape, strides, ..],
+            ) => {
+                let tensor = self.tensor(storage, offset, shape, strides)?;
+                self.push_node(Node::Tensor(tensor))
+            }
+            _ => Err("a call that torch.save does not write".to_string()),
+        }
+    }
+
+    /// `OrderedDict([[key, value], ...])`, as Python 2 wrote it.
+    fn dict_of(&mut self, pairs: Value<'a>) -> Result<(), String> {
+        let Value::Node(index) = pairs else { return Err("a dict of no pairs".to_string()) };
+        let Node::List(list) = &self.nodes[index] else {
+            return Err("a dict of no pairs".to_string());
+        };
+        let pairs = list.iter().map(|&pair| match pair {
+            Value::Node(index) => match &self.nodes[index] {
+                Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+                _ => Err("a dict of no pairs".to_string()),
+            },
+            _ => Err("a dict of no pairs".to_string()),
+        });
+        let pairs = pairs.collect::<Result<_, _>>()?;
+        self.push_node(Node::Dict(pairs))
+    }
+
+    fn tensor(
+        &self,
+        storage: usize,
+        offset: i64,
+        shape: Value<'a>,
+        strides: Value<'a>,
+    ) -> Result<StoredTensor<'a>, String> {
+        let Node::Storage(storage) = self.nodes[storage] else {
+            return Err("a tensor without storage".to_string());
+        };
+        let size = |value: &Value<'_>| match *value {
+            Value::Int(size) => usize::try_from(size).map_err(|_| "a negative size".to_string()),
+            _ => Err("a size that is no number".to_string()),
+        };
+        let sizes = |value| self.items(value)?.iter().map(size).collect::<Result<Vec<_>, String>>();
+        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
+        if shape.len() != strides.len() {
+            return Err("as many strides as dimensions are needed".to_string());
+        }
+        let offset = usize::try_from(offset).map_err(|_| "a negative offset")?;
+        Ok(StoredTensor { storage, offset, shape, strides })
+    }
+
+    /// Attributes set on an object: `torch.save` gives a state dict its `_metadata`, which holds
+    /// the versions of the modules and is of no use here.
+    fn build(&mut self) -> Result<(), String> {
+        self.pop()?;
+        match self.top()? {
+            Value::Node(index) if let Node::Dict(_) = &self.nodes[index] => Ok(()),
+            _ => Err("attributes set on what is no dict".to_string()),
+        }
+    }
+}
+
+/// The callable of that name, or an error that says what the file asked for.
+fn callable(module: &str, name: &str) -> Result<Callable, String> {
+    let storage = |dtype| Ok(Callable::Storage(dtype));
+    match (module, name) {
+        ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
+        ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
+        ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
+        ("torch", "DoubleStorage") => storage(DType::F64),
+        ("torch", "FloatStorage") => storage(DType::F32),
+        ("torch", "HalfStorage") => storage(DType::F16),
+        ("torch", "BFloat16Storage") => storage(DType::BF16),
+        ("torch", "LongStorage") => storage(DType::I64),
+        ("torch", "IntStorage") => storage(DType::I32),
+        ("torch", "ShortStorage") => storage(DType::I16),
+        ("torch", "CharStorage") => storage(DType::I8),
+        ("torch", "ByteStorage") => storage(DType::U8),
+        ("torch", "BoolStorage") => storage(DType::Bool(BoolStore::Native)),
+        _ => Err(format!(
+            "it asks for the Python object {module}.{name}, and nothing in a weights file is ever \
+             executed; save the state dict alone, best as safetensors"
+        )),
+    }
+}

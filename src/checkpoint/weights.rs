@@ -1,0 +1,134 @@
+//! [`Weights`]: the named tensors of one or more files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::TensorData;
+
+use super::entry::{Entry, TensorInfo};
+use super::source::Source;
+use super::{folder, safetensors, torch};
+use crate::error::{Error, Result};
+
+/// Named, lazy tensors of one or more files; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    origin: PathBuf,
+    entries: Arc<BTreeMap<String, Entry>>,
+}
+
+impl Weights {
+    /// Opens a file of weights, or a folder that holds one or a sharded set. Formats are told by
+    /// content; only the table of tensors is read.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return folder::open(path);
+        }
+        Self::from_source(&Source::open(path)?)
+    }
+
+    /// Weights in memory; `name` stands for the path in messages.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        Self::from_source(&Source::from_bytes(name, bytes))
+    }
+
+    fn from_source(source: &Arc<Source>) -> Result<Self> {
+        let head = source.head(64)?;
+        let entries = if torch::is_archive(&head) {
+            torch::archive_entries(source)?
+        } else if torch::is_legacy(&head) {
+            torch::legacy_entries(source)?
+        } else if safetensors::is_safetensors(&head) {
+            safetensors::entries(source)?
+        } else {
+            return Err(source.error(unknown_format(&head)));
+        };
+        Ok(Self::new(source.path(), entries))
+    }
+
+    pub(super) fn new(origin: &Path, entries: BTreeMap<String, Entry>) -> Self {
+        Self { origin: origin.to_path_buf(), entries: Arc::new(entries) }
+    }
+
+    pub(super) fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// The file or folder that was opened, for messages.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// Tensor names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Shape and element type of a tensor, if there is one of this name.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.entries.get(name).map(Entry::info)
+    }
+
+    /// Reads one tensor.
+    pub fn tensor(&self, name: &str) -> Result<TensorData> {
+        self.entries
+            .get(name)
+            .ok_or_else(|| Error::checkpoint(&self.origin, format!("has no tensor {name}")))?
+            .read()
+    }
+
+    /// Only the tensors whose names begin with `prefix` (`"unet."`), named without it.
+    pub fn with_prefix_removed(&self, prefix: &str) -> Weights {
+        let under = self.entries.iter().filter_map(|(name, entry)| {
+            name.strip_prefix(prefix).map(|rest| (rest.to_string(), entry.clone()))
+        });
+        Self::new(&self.origin, under.collect())
+    }
+
+    /// These weights with `over` laid on top: a base model's spatial tensors replace those of a
+    /// motion checkpoint. Every tensor of `over` has to exist here.
+    pub fn overlay(self, over: Weights) -> Result<Self> {
+        let unknown: Vec<&str> =
+            over.names().filter(|name| !self.entries.contains_key(*name)).collect();
+        if !unknown.is_empty() {
+            let origin = self.origin.display();
+            let reason = format!(
+                "{} of its tensors are not in {origin}, which they should replace: {}; is it the \
+                 2-D UNet of a Stable Diffusion 1.5 model?",
+                unknown.len(),
+                shortened(&unknown)
+            );
+            return Err(Error::checkpoint(&over.origin, reason));
+        }
+        let mut entries = Arc::unwrap_or_clone(self.entries);
+        entries.extend(Arc::unwrap_or_clone(over.entries));
+        Ok(Self::new(&self.origin, entries))
+    }
+}
+
+/// At most twenty items of a list, and how many are left out.
+pub(super) fn shortened<T: AsRef<str>>(items: &[T]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<&str> = items.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What a file that begins with `head` probably is instead of weights.
+fn unknown_format(head: &[u8]) -> String {
+    let wanted = "expected safetensors or a PyTorch archive (.bin, .pth, .ckpt)";
+    if head.is_empty() {
+        format!("empty file; {wanted}")
+    } else if head.starts_with(b"version https://git-lfs") {
+        "a Git LFS pointer, not the weights themselves; fetch them with `git lfs pull`".to_string()
+    } else if head.starts_with(b"GGUF") {
+        format!("a GGUF file; {wanted}")
+    } else if head.trim_ascii_start().starts_with(b"<") {
+        format!("a web page, so its download went wrong; {wanted}")
+    } else {
+        format!("neither of the known formats; {wanted}")
+    }
+}
