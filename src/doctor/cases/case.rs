@@ -122,8 +122,8 @@ impl Tensors {
     /// The tensor `name` as float32 on `device`.
     pub fn float<const D: usize>(&self, name: &str, device: &Device) -> Result<Tensor<D>> {
         let data = self.data(name)?;
-        if data.shape.num_dims() != D {
-            let reason = format!("tensor {name} has shape {:?}, not {D} axes", data.shape);
+        if data.shape().num_dims() != D {
+            let reason = format!("tensor {name} has shape {:?}, not {D} axes", data.shape());
             return Err(Error::checkpoint(&self.path, reason));
         }
         Ok(Tensor::from_data(data.clone().convert::<f32>(), device))
@@ -139,7 +139,7 @@ impl Tensors {
         self.data(name)?
             .clone()
             .convert::<f32>()
-            .to_vec::<f32>()
+            .try_to_vec::<f32>()
             .map_err(|e| Error::checkpoint(&self.path, format!("tensor {name}: {e:?}")))
     }
 
@@ -150,9 +150,9 @@ impl Tensors {
             reason: format!("{e:?}"),
         })?;
         let want = self.data(name)?;
-        if data.shape != want.shape {
+        if data.shape() != want.shape() {
             return Ok(Comparison {
-                output: format!("{name}: shape {:?}, expected {:?}", data.shape, want.shape),
+                output: format!("{name}: shape {:?}, expected {:?}", data.shape(), want.shape()),
                 error: f64::INFINITY,
             });
         }
