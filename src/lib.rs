@@ -16,3 +16,7 @@ pub mod schedulers;
 
 pub use burn::tensor::Device;
 pub use error::{Error, Result};
+pub use pipeline::guidance::{Guidance, GuidanceMethod};
+pub use pipeline::noise::{Noise, NoiseType};
+pub use pipeline::window::{Window, WindowSchedule};
+pub use random::Rng;

@@ -1,7 +1,11 @@
-//! Seeded noise against PyTorch's.
+//! Seeded noise against PyTorch's, and the noise of clips made of it.
+
+mod common;
 
 use std::path::Path;
 
+use burn::tensor::Tensor;
+use musev::pipeline::noise::{Noise, NoiseType};
 use musev::random::{Generator, Rng};
 use safetensors::SafeTensors;
 
@@ -117,4 +121,70 @@ fn names_are_read_back_and_others_refused() {
     }
     let error = "cuda".parse::<Rng>().unwrap_err().to_string();
     assert!(error.contains("torch-cpu or torch-cuda"), "{error}");
+}
+
+fn values(noise: Tensor<5>) -> Vec<f32> {
+    noise.into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn video_fusion_draws_the_shared_frame_first() {
+    let device = common::device();
+    let shape = [1, 2, 5, 3, 3];
+    for rng in Rng::ALL {
+        let mut generator = Generator::new(rng, 11);
+        let (common, own) = (generator.normal(&[1, 2, 1, 3, 3]), generator.normal(&shape));
+        for (w_ind_noise, a, b) in [(0.5, 0.5f32.sqrt(), 0.5f32.sqrt()), (0.0, 1.0, 0.0)] {
+            let noise = Noise { w_ind_noise, ..Noise::default() };
+            let got = values(noise.draw(shape, &mut Generator::new(rng, 11), &device));
+            let want: Vec<f32> = (own.iter().enumerate())
+                .map(|(i, own)| a * common[i / 45 * 9 + i % 9] + b * own)
+                .collect();
+            assert_close(&got, &want, "fusion noise", 1e-6);
+        }
+    }
+}
+
+#[test]
+fn skipping_advances_a_generator_as_drawing_does() {
+    let device = common::device();
+    let shape = [1, 1, 3, 2, 2];
+    let pairs = Rng::ALL.into_iter().flat_map(|rng| NoiseType::ALL.map(|kind| (rng, kind)));
+    for (rng, noise_type) in pairs {
+        let noise = Noise { noise_type, ..Noise::default() };
+        let (mut drawn, mut skipped) = (Generator::new(rng, 5), Generator::new(rng, 5));
+        noise.draw(shape, &mut drawn, &device);
+        noise.skip(shape, &mut skipped);
+        assert_eq!(drawn.normal(&[9]), skipped.normal(&[9]));
+    }
+}
+
+#[test]
+fn an_image_is_mixed_in_only_where_it_is_wanted() {
+    let device = common::device();
+    let noise = Tensor::<5>::ones([1, 2, 3, 1, 1], &device);
+    let image = Tensor::<5>::ones([1, 2, 2, 1, 1], &device) * 4.0;
+    let with = |img_weight| {
+        let settings = Noise { img_weight, ..Noise::default() };
+        values(settings.with_image(noise.clone(), image.clone()))
+    };
+    assert_eq!(with(None), [1.0; 6]);
+    assert_close(&with(Some(0.25)), &[2.0 + 0.75f32.sqrt(); 6], "mixed noise", 1e-6);
+}
+
+#[test]
+fn shares_beyond_one_are_refused_by_name() {
+    let good = Noise::default();
+    assert!(good.validate().is_ok());
+    for (noise, option) in [
+        (Noise { w_ind_noise: 1.5, ..good }, "w-ind-noise"),
+        (Noise { w_ind_noise: f64::NAN, ..good }, "w-ind-noise"),
+        (Noise { img_weight: Some(-0.1), ..good }, "img-weight"),
+    ] {
+        let error = noise.validate().unwrap_err().to_string();
+        assert!(error.starts_with(option), "{error}");
+    }
+    let error = "fusion".parse::<NoiseType>().unwrap_err().to_string();
+    assert!(error.contains("video_fusion or random"), "{error}");
+    assert_eq!("video-fusion".parse::<NoiseType>().unwrap(), NoiseType::VideoFusion);
 }

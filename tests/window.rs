@@ -26,6 +26,8 @@ fn settings() -> impl Strategy<Value = Window> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn windows_cover_every_frame_and_stay_inside(settings in settings(), total in 1usize..=200) {
         let windows = settings.windows(total).unwrap();
