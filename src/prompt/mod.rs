@@ -4,7 +4,11 @@
 //! `tokenizer` turns each run into ids, `chunks` lays the ids out in windows of 77.
 
 pub mod chunks;
+pub mod template;
+pub mod tokenizer;
 pub mod weighting;
 
 pub use chunks::{ChunkedPrompts, PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
+pub use template::{fill_template, template_keys};
+pub use tokenizer::ClipTokenizer;
 pub use weighting::{WeightedText, parse_weights};

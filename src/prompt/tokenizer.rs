@@ -1,0 +1,159 @@
+//! The byte-pair tokenizer of CLIP, read from the `tokenizer` folder of a diffusers model.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{NFC, Replace, Sequence as Normalizers};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+
+use super::chunks::{SpecialTokens, WeightedIds};
+use super::weighting::parse_weights;
+use crate::error::{Error, Result};
+
+const BOS: &str = "<|startoftext|>";
+const EOS: &str = "<|endoftext|>";
+/// What CLIP calls a word: a contraction's end, letters, one digit, or other signs.
+const WORD: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// CLIP's tokenizer: the ids of `transformers`' `CLIPTokenizer`.
+#[derive(Clone, Debug)]
+pub struct ClipTokenizer {
+    inner: Tokenizer,
+    special: SpecialTokens,
+}
+
+impl ClipTokenizer {
+    /// Opens the `tokenizer` folder of a model: `vocab.json` with `merges.txt`, or
+    /// `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Names the file that is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
+        let whole = folder.join("tokenizer.json");
+        let (inner, origin) = if !vocab.is_file() && whole.is_file() {
+            let inner = read(&whole)?.parse().map_err(|e| damaged(&whole, e))?;
+            (inner, whole)
+        } else if !vocab.is_file() && !merges.is_file() {
+            let reason = "holds neither vocab.json with merges.txt nor tokenizer.json; \
+                          give the `tokenizer` folder of a diffusers model";
+            return Err(Error::checkpoint(folder, reason));
+        } else {
+            let words = serde_json::from_str(&read(&vocab)?).map_err(|e| damaged(&vocab, e))?;
+            let pairs = parse_merges(&read(&merges)?).map_err(|e| damaged(&merges, e))?;
+            (build(words, pairs).map_err(|e| damaged(&merges, e))?, vocab)
+        };
+        let id = |token: &str| {
+            inner.token_to_id(token).ok_or_else(|| {
+                damaged(&origin, format!("has no token {token}; it is not CLIP's vocabulary"))
+            })
+        };
+        let (bos, eos) = (id(BOS)?, id(EOS)?);
+        let pad = match pad_token(folder)? {
+            Some(token) => id(&token)?,
+            None => eos,
+        };
+        Ok(Self { inner, special: SpecialTokens { bos, eos, pad } })
+    }
+
+    /// The ids that mark begin, end and filling.
+    pub fn special_tokens(&self) -> SpecialTokens {
+        self.special
+    }
+
+    /// How many ids there are; every id is below.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The ids of `text` without begin and end.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(clean(text), false)
+            .map_err(|e| Error::request("prompt", format!("cannot be tokenised: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Parses the weights in `prompt` and tokenises each run of equal weight.
+    pub fn encode_weighted(&self, prompt: &str) -> Result<WeightedIds> {
+        let mut tokens = WeightedIds::default();
+        for run in parse_weights(prompt) {
+            tokens.push_run(&self.encode(&run.text)?, run.weight);
+        }
+        Ok(tokens)
+    }
+}
+
+fn build(
+    vocab: HashMap<String, u32>,
+    merges: Vec<(String, String)>,
+) -> tokenizers::Result<Tokenizer> {
+    let vocab: Vocab = vocab.into_iter().collect();
+    let model = BPE::builder()
+        .vocab_and_merges(vocab, merges)
+        .end_of_word_suffix("</w>".to_owned())
+        .unk_token(EOS.to_owned())
+        .build()?;
+    let mut tokenizer = Tokenizer::new(model);
+    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ")?;
+    tokenizer.with_normalizer(Some(Normalizers::new(vec![NFC.into(), spaces.into()])));
+    let words =
+        Split::new(SplitPattern::Regex(WORD.to_owned()), SplitDelimiterBehavior::Removed, true)?;
+    let bytes = ByteLevel::default().add_prefix_space(false).use_regex(false);
+    tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![words.into(), bytes.into()])));
+    tokenizer.add_special_tokens(&[BOS, EOS].map(|token| AddedToken::from(token, true)));
+    Ok(tokenizer)
+}
+
+/// The pairs of `merges.txt`, best first, after an optional `#version` line.
+fn parse_merges(text: &str) -> std::result::Result<Vec<(String, String)>, String> {
+    let lines = text.lines().enumerate().filter(|(number, line)| {
+        !line.trim().is_empty() && !(*number == 0 && line.starts_with("#version"))
+    });
+    lines
+        .map(|(number, line)| match line.split(' ').collect::<Vec<_>>()[..] {
+            [left, right] => Ok((left.to_owned(), right.to_owned())),
+            _ => Err(format!("line {}: expected two symbols, found {line:?}", number + 1)),
+        })
+        .collect()
+}
+
+/// The filling token that the model's own configuration names, if any.
+fn pad_token(folder: &Path) -> Result<Option<String>> {
+    let path = folder.join("special_tokens_map.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let map: Value = serde_json::from_str(&read(&path)?).map_err(|e| damaged(&path, e))?;
+    let pad = &map["pad_token"];
+    Ok(pad.as_str().or(pad["content"].as_str()).map(str::to_owned))
+}
+
+/// Lower case, and typographic quotes and full-width signs as their plain forms: the part of the
+/// original's text repair (ftfy) that ordinary prompts meet.
+fn clean(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\u{2bc}' | '\u{2018}'..='\u{201b}' => '\'',
+        '\u{201c}'..='\u{201f}' => '"',
+        '\u{3000}' => ' ',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+        other => other,
+    };
+    // Of the whole text, not letter by letter: a final sigma has a lower case of its own.
+    text.chars().map(plain).collect::<String>().to_lowercase()
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
+}
+
+fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::checkpoint(path, reason.to_string())
+}
