@@ -15,8 +15,12 @@ pub mod random;
 pub mod schedulers;
 
 pub use burn::tensor::Device;
+pub use config::{
+    ModelChoice, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant, checkpoint_root,
+};
 pub use error::{Error, Result};
 pub use pipeline::guidance::{Guidance, GuidanceMethod};
 pub use pipeline::noise::{Noise, NoiseType};
 pub use pipeline::window::{Window, WindowSchedule};
+pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

@@ -5,8 +5,8 @@
 //! `max|got - want| <= tolerance · max|want|`.
 
 mod case;
-mod networks;
 mod numerics;
+mod prompts;
 
 use std::path::Path;
 
@@ -65,21 +65,15 @@ pub async fn run(folder: &Path, device: &Device) -> CaseReport {
 
 async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
     let compared: Result<Vec<Comparison>> = match case.kind.as_str() {
-        "temporal_conv" => networks::temporal_conv(case, device).await,
-        "resnet_block" => networks::resnet_block(case, device).await,
-        "temporal_transformer" if case.variant() == Some("musev") => {
-            networks::temporal_transformer(case, device).await
-        }
-        "unet3d" if case.variant() == Some("musev") => networks::unet3d(case, device).await,
-        "vae" => networks::vae(case, device).await,
-        "clip_text" => networks::clip_text(case, device).await,
-        "weighted_prompt" => networks::weighted_prompt(case, device).await,
         "scheduler" if case.scheduler() == Some("EulerDiscreteScheduler") => {
             numerics::scheduler(case, device).await
         }
         "video_fusion_noise" => numerics::video_fusion_noise(case, device).await,
         "context_windows" => numerics::context_windows(case),
         "guidance_schedule" => numerics::guidance_schedule(case),
+        "prompt_attention" => prompts::prompt_attention(case),
+        "prompt_template" => prompts::prompt_template(case),
+        "task_fission" => prompts::task_fission(case),
         kind => {
             let variant = case.variant().or(case.scheduler()).unwrap_or("");
             return Ok(Outcome::Unsupported(format!("{kind} {variant} is not supported yet")));

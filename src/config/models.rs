@@ -1,0 +1,192 @@
+//! Which folders make a model: named in the tables of `configs/models`, or given as paths.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{hint, yaml};
+use crate::error::{Error, Result};
+
+const BASE: Builtin = ("configs/models/base.yaml", include_str!("../../configs/models/base.yaml"));
+const MOTION: Builtin =
+    ("configs/models/motion.yaml", include_str!("../../configs/models/motion.yaml"));
+const VAE: Builtin = ("configs/models/vae.yaml", include_str!("../../configs/models/vae.yaml"));
+
+/// A table that comes with musev: its path and its text.
+type Builtin = (&'static str, &'static str);
+
+/// The structure of the motion UNet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// The motion module alone.
+    #[default]
+    Musev,
+}
+
+/// How the user names a part of the model.
+#[derive(Clone, Debug)]
+pub struct ModelChoice {
+    /// A table of models; without one, the table that comes with musev. With the name "None" this
+    /// is the model itself.
+    pub table: Option<PathBuf>,
+    /// A name in the table, several separated by commas, "all", or "None".
+    pub name: String,
+}
+
+/// The folders of one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// Name of the base model, as output files carry it.
+    pub name: String,
+    /// Folder of the base model (Stable Diffusion 1.5 in diffusers' layout).
+    pub base: PathBuf,
+    /// Folder of the motion model; its `unet` folder holds the motion UNet.
+    pub unet: PathBuf,
+    /// Folder of the VAE.
+    pub vae: PathBuf,
+    /// Structure of the motion UNet.
+    pub variant: Variant,
+}
+
+/// An entry of a table: a path, alone or with what else is known.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Path(PathBuf),
+    Described(Described),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    path: PathBuf,
+    #[serde(default)]
+    variant: Variant,
+}
+
+/// A table of models, its paths below `root`.
+struct Table<'a> {
+    origin: String,
+    root: &'a Path,
+    entries: BTreeMap<String, Entry>,
+}
+
+/// The folder that the paths of the tables are below: `given`, or else the environment variable
+/// `MUSEV_MODELS`, or else `checkpoints`.
+pub fn checkpoint_root(given: Option<&Path>) -> PathBuf {
+    let from_environment = || std::env::var_os("MUSEV_MODELS").filter(|root| !root.is_empty());
+    match given {
+        Some(root) => root.to_path_buf(),
+        None => from_environment().map_or_else(|| PathBuf::from("checkpoints"), PathBuf::from),
+    }
+}
+
+impl ModelSpec {
+    /// Finds the models that `base` names, each with the motion model `unet` and the VAE `vae` (a
+    /// path or a name). "all" takes those base models of the table that exist on this machine.
+    ///
+    /// # Errors
+    /// When a name is in no table (the known ones are listed) or a folder does not exist.
+    pub fn find(
+        base: &ModelChoice,
+        unet: &ModelChoice,
+        vae: &str,
+        root: &Path,
+    ) -> Result<Vec<Self>> {
+        let motion = match unet.model_itself("unet_model_name")? {
+            Some((_, path)) => (path, Variant::default()),
+            None => Table::open(unet.table.as_deref(), MOTION, root)?.get(&unet.name)?,
+        };
+        let vae = match Table::open(None, VAE, root)? {
+            _ if Path::new(vae).exists() => PathBuf::from(vae),
+            table if table.entries.contains_key(vae) => table.get(vae)?.0,
+            table => return Err(table.unknown(vae, "is neither a folder nor a known VAE")),
+        };
+        let bases = match base.model_itself("sd_model_name")? {
+            Some(named) => vec![named],
+            None => Table::open(base.table.as_deref(), BASE, root)?.bases(&base.name)?,
+        };
+        let spec = |(name, base): (String, PathBuf)| {
+            for (part, path) in [("base model", &base), ("motion model", &motion.0), ("VAE", &vae)]
+            {
+                if !path.exists() {
+                    let reason = format!(
+                        "the {part} is not there; put it there, give its path, or name the \
+                         folder of all models with model-dir or MUSEV_MODELS"
+                    );
+                    return Err(Error::checkpoint(path, reason));
+                }
+            }
+            let (unet, variant) = motion.clone();
+            Ok(Self { name, base, unet, vae: vae.clone(), variant })
+        };
+        bases.into_iter().map(spec).collect()
+    }
+}
+
+impl ModelChoice {
+    /// With the name "None": the model's name and path.
+    fn model_itself(&self, option: &'static str) -> Result<Option<(String, PathBuf)>> {
+        if self.name != "None" {
+            return Ok(None);
+        }
+        let Some(path) = self.table.clone() else {
+            let reason = "is None, which needs the path of the model in place of the table";
+            return Err(Error::request(option, reason));
+        };
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = file.as_deref().and_then(|name| name.split('.').next()).unwrap_or("model");
+        Ok(Some((name.to_owned(), path)))
+    }
+}
+
+impl<'a> Table<'a> {
+    fn open(path: Option<&Path>, builtin: Builtin, root: &'a Path) -> Result<Self> {
+        let (origin, text) = match path {
+            Some(path) if path.is_dir() => {
+                let reason = "is a folder, not a table; with a model's folder give the name None";
+                return Err(Error::config(path.display().to_string(), reason));
+            }
+            Some(path) => (path.display().to_string(), yaml::read_text(path)?),
+            None => (builtin.0.to_owned(), builtin.1.to_owned()),
+        };
+        Ok(Self { entries: yaml::parse(&text, &origin)?, origin, root })
+    }
+
+    fn get(&self, name: &str) -> Result<(PathBuf, Variant)> {
+        match self.entries.get(name) {
+            Some(Entry::Path(path)) => Ok((self.root.join(path), Variant::default())),
+            Some(Entry::Described(model)) => Ok((self.root.join(&model.path), model.variant)),
+            None => Err(self.unknown(name, "is not in this table")),
+        }
+    }
+
+    /// Names and paths for a comma list of names, or for "all".
+    fn bases(&self, names: &str) -> Result<Vec<(String, PathBuf)>> {
+        if names != "all" {
+            let named = |name: &str| Ok((name.to_owned(), self.get(name)?.0));
+            return names.split(',').map(str::trim).map(named).collect();
+        }
+        let mut found = Vec::new();
+        for name in self.entries.keys() {
+            let path = self.get(name)?.0;
+            if path.exists() {
+                found.push((name.clone(), path));
+            }
+        }
+        if found.is_empty() {
+            let reason = format!("no base model of {} is there", self.origin);
+            return Err(Error::checkpoint(self.root, reason));
+        }
+        Ok(found)
+    }
+
+    fn unknown(&self, name: &str, reason: &str) -> Error {
+        let known: Vec<_> = self.entries.keys().map(String::as_str).collect();
+        let hint = hint(name, known.iter().copied());
+        let reason = format!("`{name}` {reason}; it has {}{hint}", known.join(", "));
+        Error::config(self.origin.clone(), reason)
+    }
+}

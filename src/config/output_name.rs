@@ -1,0 +1,104 @@
+//! The original's names of output files, which tell how a video was made.
+
+use std::path::PathBuf;
+
+use md5::{Digest, Md5};
+
+/// What the name of an output file tells.
+#[derive(Clone, Debug)]
+pub struct OutputName<'a> {
+    /// Name of the base model.
+    pub model: &'a str,
+    /// Name of the task.
+    pub case: &'a str,
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    /// Frames of one shot.
+    pub time_size: usize,
+    /// Number of shots.
+    pub n_batch: usize,
+    /// Seed.
+    pub seed: u64,
+    /// The prompt as the text encoder gets it.
+    pub prompt: &'a str,
+    /// Share of the condition picture in the initial noise.
+    pub img_weight: f64,
+    /// Motion speed.
+    pub motion_speed: f64,
+    /// Strength of the redraw.
+    pub strength: f64,
+    /// Guidance of the video.
+    pub video_guidance_scale: f64,
+    /// The condition pictures and whether they are drawn anew.
+    pub condition: (&'a [PathBuf], bool),
+    /// Share of the noise that is drawn for each frame.
+    pub w_ind_noise: f64,
+    /// Negative prompt of the video as the user named it.
+    pub negative_prompt: &'a str,
+}
+
+impl OutputName<'_> {
+    /// The file name without extension, characters that some file systems refuse removed.
+    pub fn stem(&self) -> String {
+        let (pictures, redraw) = self.condition;
+        let stem = format!(
+            "m={}_rm=no_case={}_w={}_h={}_t={}_nb={}_s={}_p={}_w={}_ms={}_s={}_g={}_c-i={}_r-c={}\
+             _w={}_{}_r=no_ip=no_f=no",
+            self.model,
+            self.case,
+            self.size.0,
+            self.size.1,
+            self.time_size,
+            self.n_batch,
+            self.seed,
+            short_hash(self.prompt),
+            python(self.img_weight),
+            python(self.motion_speed),
+            python(self.strength),
+            python(self.video_guidance_scale),
+            first(&picture_names(pictures), 5),
+            if redraw { "True" } else { "False" },
+            python(self.w_ind_noise),
+            first(self.negative_prompt, 10),
+        );
+        stem.chars().filter(|c| !r#"\/:*?"<>|"#.contains(*c) && !c.is_control()).collect()
+    }
+}
+
+/// The first five digits of the MD5 of `text`.
+fn short_hash(text: &str) -> String {
+    let digest = Md5::digest(text.as_bytes());
+    let digits: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+    digits[..5].to_owned()
+}
+
+/// File names up to their first dot, joined; "no" without pictures.
+fn picture_names(pictures: &[PathBuf]) -> String {
+    if pictures.is_empty() {
+        return "no".to_owned();
+    }
+    let name = |path: &PathBuf| {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        file.unwrap_or_default().split('.').next().unwrap_or_default().to_owned()
+    };
+    pictures.iter().map(name).collect::<Vec<_>>().join("_")
+}
+
+fn first(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// A number as Python prints it: `8.0`, `0.001`, `1e-05`.
+fn python(number: f64) -> String {
+    let size = number.abs();
+    if number == 0.0 || (1e-4..1e16).contains(&size) || !number.is_finite() {
+        return format!("{number:?}");
+    }
+    let text = format!("{number:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{exponent:0>2}")
+}

@@ -1,0 +1,103 @@
+//! Tables of models.
+
+use std::path::{Path, PathBuf};
+
+use musev::config::{ModelChoice, ModelSpec, Variant, checkpoint_root};
+
+fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
+    ModelChoice { table, name: name.to_owned() }
+}
+
+/// A checkpoint folder with these folders.
+fn root(folders: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for folder in folders {
+        std::fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    root
+}
+
+const MAJIC: &str = "t2i/sd1.5/majicmixRealv6Fp16";
+
+fn find(base: &str, unet: &str, vae: &str, root: &Path) -> Result<Vec<ModelSpec>, String> {
+    ModelSpec::find(&choice(None, base), &choice(None, unet), vae, root).map_err(|e| e.to_string())
+}
+
+#[test]
+fn names_become_folders() {
+    let root = root(&[MAJIC, "motion/musev", "vae/sd-vae-ft-mse"]);
+    let expected = ModelSpec {
+        name: "majicmixRealv6Fp16".to_owned(),
+        base: root.path().join(MAJIC),
+        unet: root.path().join("motion/musev"),
+        vae: root.path().join("vae/sd-vae-ft-mse"),
+        variant: Variant::Musev,
+    };
+    for base in ["majicmixRealv6Fp16", "all"] {
+        let found = find(base, "musev", "sd-vae-ft-mse", root.path()).unwrap();
+        assert_eq!(found, std::slice::from_ref(&expected));
+    }
+}
+
+#[test]
+fn none_means_the_path_itself() {
+    let root = root(&["my.model", "motion", "vae"]);
+    let at = |folder: &str| root.path().join(folder);
+    let base = choice(Some(at("my.model")), "None");
+    let unet = choice(Some(at("motion")), "None");
+    let vae = at("vae").display().to_string();
+    let found = ModelSpec::find(&base, &unet, &vae, root.path()).unwrap().remove(0);
+    assert_eq!((found.name.as_str(), &found.base), ("my", &at("my.model")));
+    assert_eq!((found.unet, found.vae), (at("motion"), at("vae")));
+}
+
+#[test]
+fn own_tables_are_read() {
+    let root = root(&["b", "m", "vae/sd-vae-ft-mse"]);
+    let bases = root.path().join("bases.yaml");
+    let motion = root.path().join("motion.yaml");
+    std::fs::write(&bases, "one: b\ntwo: {path: b}\n").unwrap();
+    std::fs::write(&motion, "m: {path: m, variant: musev}\n").unwrap();
+    let found = ModelSpec::find(
+        &choice(Some(bases.clone()), "one, two"),
+        &choice(Some(motion.clone()), "m"),
+        "sd-vae-ft-mse",
+        root.path(),
+    );
+    let names: Vec<_> = found.unwrap().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["one", "two"]);
+
+    std::fs::write(&motion, "m: {path: m, variant: other}\n").unwrap();
+    let found =
+        ModelSpec::find(&choice(Some(bases), "one"), &choice(Some(motion), "m"), "x", root.path());
+    assert!(found.unwrap_err().to_string().contains("motion.yaml"));
+}
+
+#[test]
+fn unknown_and_missing_models_say_what_there_is() {
+    let root = root(&[MAJIC, "motion/musev", "vae/sd-vae-ft-mse"]);
+    let here = root.path();
+    for (base, unet, vae, expected) in [
+        ("majicmixReal", "musev", "sd-vae-ft-mse", "did you mean `majicmixRealv6Fp16`?"),
+        ("majicmixReal", "musev", "sd-vae-ft-mse", "fantasticmix_v10, majicmixRealv6Fp16"),
+        ("fantasticmix_v10", "musev", "sd-vae-ft-mse", "the base model is not there"),
+        ("all", "muse", "sd-vae-ft-mse", "did you mean `musev`?"),
+        ("all", "musev", "sd-vae", "neither a folder nor a known VAE"),
+        ("None", "musev", "sd-vae-ft-mse", "sd_model_name"),
+        ("all", "None", "sd-vae-ft-mse", "unet_model_name"),
+    ] {
+        let error = find(base, unet, vae, here).unwrap_err();
+        assert!(error.contains(expected), "{base} {unet} {vae}: {error}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let error = find("all", "musev", "sd-vae-ft-mse", empty.path()).unwrap_err();
+    assert!(error.contains("no base model"), "{error}");
+    let folder = choice(Some(here.join(MAJIC)), "all");
+    let error = ModelSpec::find(&folder, &choice(None, "musev"), "sd-vae-ft-mse", here);
+    assert!(error.unwrap_err().to_string().contains("is a folder"));
+}
+
+#[test]
+fn a_given_folder_wins() {
+    assert_eq!(checkpoint_root(Some(Path::new("x"))), PathBuf::from("x"));
+}
