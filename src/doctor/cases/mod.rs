@@ -5,6 +5,7 @@
 //! `max|got - want| <= tolerance · max|want|`.
 
 mod case;
+mod networks;
 mod numerics;
 mod prompts;
 
@@ -65,6 +66,15 @@ pub async fn run(folder: &Path, device: &Device) -> CaseReport {
 
 async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
     let compared: Result<Vec<Comparison>> = match case.kind.as_str() {
+        "temporal_conv" => networks::temporal_conv(case, device).await,
+        "resnet_block" => networks::resnet_block(case, device).await,
+        "temporal_transformer" if case.variant() == Some("musev") => {
+            networks::temporal_transformer(case, device).await
+        }
+        "unet3d" if case.variant() == Some("musev") => networks::unet3d(case, device).await,
+        "vae" => networks::vae(case, device).await,
+        "clip_text" => networks::clip_text(case, device).await,
+        "weighted_prompt" => networks::weighted_prompt(case, device).await,
         "scheduler" if case.scheduler() == Some("EulerDiscreteScheduler") => {
             numerics::scheduler(case, device).await
         }

@@ -1,0 +1,156 @@
+//! What a denoiser with arbitrary weights must fulfil.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+use musev::models::unet_3d::{UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DInput};
+
+use crate::common;
+
+/// Every parameter, also those that start as zero, gets a value of its own.
+struct Scramble {
+    temporal_weight: f32,
+    state: u64,
+}
+
+impl Scramble {
+    /// The next value in [-1, 1].
+    fn next(&mut self) -> f32 {
+        self.state = self.state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| self.next()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &common::device())
+    }
+}
+
+impl ModuleMapper for Scramble {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape: [usize; D] = param.lazy_shape().dims();
+        let fan_in = shape.iter().skip(1).product::<usize>() as f64;
+        let value = match (D, shape[0]) {
+            (1, 1) => Tensor::full(shape, self.temporal_weight, &common::device()),
+            (1, _) => self.tensor(shape) * 0.2 + 0.5,
+            _ => self.tensor(shape) * (2.0 / fan_in.sqrt()),
+        };
+        Param::initialized(param.id, value)
+    }
+}
+
+fn unet(temporal_weight: f32) -> UNet3DConditionModel {
+    let config = UNet3DConditionModelConfig {
+        block_out_channels: vec![32, 64],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        cross_attention_dim: 16,
+        attention_head_dim: 4,
+        down_block_types: vec!["CrossAttnDownBlock2D".into(), "DownBlock2D".into()],
+        up_block_types: vec!["UpBlock2D".into(), "CrossAttnUpBlock2D".into()],
+        ..Default::default()
+    };
+    config.validate("test").unwrap();
+    config.init(&common::device()).map(&mut Scramble { temporal_weight, state: 1 })
+}
+
+/// Latents `[b, 4, t, h, w]` and text, without condition frames.
+fn input(shape: [usize; 5]) -> UNet3DInput {
+    let mut values = Scramble { temporal_weight: 0.0, state: 99 };
+    UNet3DInput {
+        sample: values.tensor(shape),
+        timestep: 500.0,
+        encoder_hidden_states: values.tensor([shape[0], 5, 16]),
+        vision_condition_index: Vec::new(),
+        skip_temporal_layers: false,
+    }
+}
+
+/// `max|a - b| / max|b|`.
+fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
+    assert_eq!(a.dims(), b.dims());
+    let read = |x: Tensor<5>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+    let (a, b) = (read(a), read(b));
+    assert!(a.iter().chain(&b).all(|v| v.is_finite()));
+    let scale = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+    a.iter().zip(&b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
+}
+
+const EQUAL: f32 = 1e-5;
+
+#[test]
+fn a_batch_of_two_equals_two_runs() {
+    let unet = unet(0.7);
+    let both = UNet3DInput { vision_condition_index: vec![0], ..input([2, 4, 3, 4, 6]) };
+    let out = unet.forward(both.clone());
+    for i in 0..2 {
+        let one = UNet3DInput {
+            sample: both.sample.clone().narrow(0, i, 1),
+            encoder_hidden_states: both.encoder_hidden_states.clone().narrow(0, i, 1),
+            ..both.clone()
+        };
+        assert!(difference(unet.forward(one), out.clone().narrow(0, i, 1)) < EQUAL);
+    }
+}
+
+#[test]
+fn a_window_of_one_frame_ignores_condition_frames() {
+    let unet = unet(0.7);
+    let plain = input([1, 4, 1, 4, 4]);
+    let conditioned = UNet3DInput { vision_condition_index: vec![0], ..plain.clone() };
+    assert!(difference(unet.forward(conditioned), unet.forward(plain)) == 0.0);
+}
+
+#[test]
+fn sizes_need_not_be_multiples_of_the_downscaling() {
+    let unet = unet(0.7);
+    for [h, w] in [[5, 7], [4, 1], [3, 8]] {
+        let input = UNet3DInput { vision_condition_index: vec![0], ..input([1, 4, 2, h, w]) };
+        let out = unet.forward(input.clone());
+        assert_eq!(out.dims(), input.sample.dims());
+        assert!(difference(out.clone(), out) == 0.0);
+    }
+}
+
+#[test]
+fn all_frames_see_all_condition_frames() {
+    let unet = unet(0.7);
+    let run = |frames: &[usize], sample: Tensor<5>| {
+        unet.forward(UNet3DInput {
+            sample,
+            vision_condition_index: frames.to_vec(),
+            skip_temporal_layers: true,
+            ..input([1, 4, 4, 4, 4])
+        })
+    };
+    let sample = input([1, 4, 4, 4, 4]).sample;
+    let out = run(&[0, 2], sample.clone());
+    assert!(difference(run(&[2, 0], sample.clone()), out.clone()) < EQUAL, "order is free");
+
+    // Another picture in frame 2 reaches frame 3 only if frame 2 is a condition frame.
+    let other = sample
+        .clone()
+        .slice_assign([0..1, 0..4, 2..3, 0..4, 0..4], sample.clone().narrow(2, 1, 1) * -1.0);
+    let last = |x: Tensor<5>| x.narrow(2, 3, 1);
+    assert!(difference(last(run(&[0, 2], other.clone())), last(out)) > 1e-3);
+    let alone = run(&[0], sample);
+    assert!(difference(last(run(&[0], other)), last(alone)) < EQUAL);
+}
+
+#[test]
+fn skipping_temporal_layers_makes_them_the_identity() {
+    let switched_off = unet(0.0);
+    let video = input([1, 4, 3, 4, 4]);
+    let pictures = UNet3DInput { skip_temporal_layers: true, ..video.clone() };
+    let out = switched_off.forward(pictures.clone());
+    assert!(difference(switched_off.forward(video.clone()), out.clone()) < EQUAL);
+
+    let unet = unet(0.7);
+    assert!(difference(unet.forward(pictures.clone()), out.clone()) < EQUAL);
+    assert!(difference(unet.forward(video), out.clone()) > 1e-2);
+    for i in 0..3 {
+        let one =
+            UNet3DInput { sample: pictures.sample.clone().narrow(2, i, 1), ..pictures.clone() };
+        assert!(difference(unet.forward(one), out.clone().narrow(2, i, 1)) < EQUAL);
+    }
+}
