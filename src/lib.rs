@@ -15,9 +15,13 @@ pub mod random;
 pub mod schedulers;
 
 pub use burn::tensor::Device;
+pub use checkpoint::{
+    Format, Inspection, Kind, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+};
 pub use config::{
     ModelChoice, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant, checkpoint_root,
 };
+pub use doctor::inspect;
 pub use error::{Error, Result};
 pub use pipeline::guidance::{Guidance, GuidanceMethod};
 pub use pipeline::noise::{Noise, NoiseType};

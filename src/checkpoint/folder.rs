@@ -95,7 +95,9 @@ fn open_sharded(index: &Path) -> Result<Weights> {
         })?;
         entries.insert(name.clone(), entry.clone());
     }
-    Ok(Weights::new(folder, entries))
+    let format = shards.values().next().map(Weights::format);
+    let format = format.ok_or_else(|| Error::checkpoint(index, "an index of no tensors"))?;
+    Ok(Weights::from_shards(folder, format, shards.len(), entries))
 }
 
 /// The path of a shard, which has to be a plain name: an index must not lead out of its folder.

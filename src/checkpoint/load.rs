@@ -16,6 +16,11 @@ use crate::error::{Error, Result};
 /// `0..77` of the CLIP text encoder into its checkpoints until 4.31.
 const IGNORED: [&str; 1] = ["*.position_ids"];
 
+/// Whether a tensor is one of those that no network needs.
+pub(super) fn is_ignored(name: &str) -> bool {
+    IGNORED.iter().any(|glob| matches_glob(glob, name))
+}
+
 /// How weights go into a module.
 #[derive(Clone, Debug)]
 pub struct LoadOptions<'a> {
@@ -91,7 +96,7 @@ fn matched(
         }
     }
     for name in weights.names().filter(|name| !used.contains(*name)) {
-        if !allowed(name) && !IGNORED.iter().any(|glob| matches_glob(glob, name)) {
+        if !allowed(name) && !is_ignored(name) {
             let shape = weights.info(name).map(|info| info.shape.clone()).unwrap_or_default();
             report.unused.push(format!("{name} {shape:?}"));
         }
@@ -101,7 +106,7 @@ fn matched(
 
 /// What keeps a stored tensor from filling a parameter of this shape. Trailing dimensions of one
 /// do not count: old files keep the attention projections of the VAE as 1x1 convolutions.
-fn mismatch(info: &TensorInfo, shape: &[usize]) -> Option<String> {
+pub(super) fn mismatch(info: &TensorInfo, shape: &[usize]) -> Option<String> {
     let trimmed = |shape: &[usize]| {
         let kept = shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
         shape[..kept].to_vec()

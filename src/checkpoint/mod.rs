@@ -4,6 +4,7 @@
 //!   recognised by content; a tensor is read when it is asked for and never before.
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
+//! * [`inspect`] tells what a file or folder is and which networks it fits.
 //!
 //! Files are read with positioned reads rather than mapped: a map's pages count as memory of the
 //! process until the system takes them back, and a file cut short under a map kills the process
@@ -12,9 +13,11 @@
 mod convert;
 mod entry;
 mod folder;
+mod inspect;
 mod keys;
 mod load;
 mod pickle;
+mod pickled;
 mod safetensors;
 mod source;
 mod state_dict;
@@ -22,7 +25,11 @@ mod torch;
 mod weights;
 
 pub use entry::TensorInfo;
+pub use inspect::{
+    Inspection, Kind, KnownNetwork, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+    inspect,
+};
 pub use keys::KeyRename;
 pub use load::{LoadOptions, load};
 pub use state_dict::state_dict;
-pub use weights::Weights;
+pub use weights::{Format, Weights};

@@ -9,63 +9,15 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{BoolStore, DType};
+use super::pickled::{Callable, Node, Storage, StoredTensor, Value, callable};
 
-/// Longest program accepted. A tensor takes about 200 bytes, so this allows some 40 000.
+/// Longest program accepted. A tensor takes about 200 bytes.
 pub(super) const MAX_PROGRAM: usize = 8 << 20;
 
-/// Most values on the stack, in the memo, and containers in all.
-const MAX_ITEMS: usize = 1 << 20;
-
-/// What the machine computes with.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
-    /// Something that is of no use to a state dict: None, floats, bytes, huge integers.
-    Other,
-    Int(i64),
-    Text(&'a str),
-    Callable(Callable),
-    /// An index into the arena.
-    Node(usize),
-}
-
-/// The callables a program may name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Callable {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    /// A storage class, which stands for the type of its elements.
-    Storage(DType),
-}
-
-/// A container, or something a callable made.
-#[derive(Debug)]
-pub(super) enum Node<'a> {
-    Tuple(Vec<Value<'a>>),
-    List(Vec<Value<'a>>),
-    Dict(Vec<(Value<'a>, Value<'a>)>),
-    Storage(Storage<'a>),
-    Tensor(StoredTensor<'a>),
-}
-
-/// The elements that one or more tensors share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Storage<'a> {
-    pub(super) key: &'a str,
-    pub(super) dtype: DType,
-    pub(super) elements: usize,
-}
-
-/// A view of a storage.
-#[derive(Clone, Debug)]
-pub(super) struct StoredTensor<'a> {
-    pub(super) storage: Storage<'a>,
-    /// In elements, as are the strides.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    pub(super) strides: Vec<usize>,
-}
+/// Most values on the stack, in the memo, and containers in all. A tensor takes about eight
+/// containers, so this allows some 30 000 tensors, and
+/// a hostile file 45 MB of memory.
+const MAX_ITEMS: usize = 1 << 18;
 
 /// What a program left: its result and the arena that the result points into.
 #[derive(Debug)]
@@ -324,7 +276,7 @@ impl<'a> Machine<'a> {
                 Value::Other,
             ] => {
                 let elements = usize::try_from(elements).map_err(|_| "a negative size")?;
-                self.push_node(Node::Storage(Storage { key, dtype, elements }))
+                self.push_node(Node::Storage(Box::new(Storage { key, dtype, elements })))
             }
             _ => Err("an unknown kind of storage".to_string()),
         }
@@ -343,7 +295,7 @@ impl<'a> Machine<'a> {
                 &[Value::Node(storage), Value::Int(offset), shape, strides, ..],
             ) => {
                 let tensor = self.tensor(storage, offset, shape, strides)?;
-                self.push_node(Node::Tensor(tensor))
+                self.push_node(Node::Tensor(Box::new(tensor)))
             }
             _ => Err("a call that torch.save does not write".to_string()),
         }
@@ -373,7 +325,7 @@ impl<'a> Machine<'a> {
         shape: Value<'a>,
         strides: Value<'a>,
     ) -> Result<StoredTensor<'a>, String> {
-        let Node::Storage(storage) = self.nodes[storage] else {
+        let Node::Storage(storage) = &self.nodes[storage] else {
             return Err("a tensor without storage".to_string());
         };
         let size = |value: &Value<'_>| match *value {
@@ -386,7 +338,7 @@ impl<'a> Machine<'a> {
             return Err("as many strides as dimensions are needed".to_string());
         }
         let offset = usize::try_from(offset).map_err(|_| "a negative offset")?;
-        Ok(StoredTensor { storage, offset, shape, strides })
+        Ok(StoredTensor { storage: **storage, offset, shape, strides })
     }
 
     /// Attributes set on an object: `torch.save` gives a state dict its `_metadata`, which holds
@@ -397,29 +349,5 @@ impl<'a> Machine<'a> {
             Value::Node(index) if let Node::Dict(_) = &self.nodes[index] => Ok(()),
             _ => Err("attributes set on what is no dict".to_string()),
         }
-    }
-}
-
-/// The callable of that name, or an error that says what the file asked for.
-fn callable(module: &str, name: &str) -> Result<Callable, String> {
-    let storage = |dtype| Ok(Callable::Storage(dtype));
-    match (module, name) {
-        ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
-        ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
-        ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
-        ("torch", "DoubleStorage") => storage(DType::F64),
-        ("torch", "FloatStorage") => storage(DType::F32),
-        ("torch", "HalfStorage") => storage(DType::F16),
-        ("torch", "BFloat16Storage") => storage(DType::BF16),
-        ("torch", "LongStorage") => storage(DType::I64),
-        ("torch", "IntStorage") => storage(DType::I32),
-        ("torch", "ShortStorage") => storage(DType::I16),
-        ("torch", "CharStorage") => storage(DType::I8),
-        ("torch", "ByteStorage") => storage(DType::U8),
-        ("torch", "BoolStorage") => storage(DType::Bool(BoolStore::Native)),
-        _ => Err(format!(
-            "it asks for the Python object {module}.{name}, and nothing in a weights file is ever \
-             executed; save the state dict alone, best as safetensors"
-        )),
     }
 }

@@ -9,7 +9,8 @@ use burn::tensor::DType;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::entry::{Entry, TensorInfo};
-use super::pickle::{MAX_PROGRAM, Node, StoredTensor, Unpickled, Value, unpickle};
+use super::pickle::{MAX_PROGRAM, Unpickled, unpickle};
+use super::pickled::{Node, StoredTensor, Value};
 use super::source::Source;
 use crate::error::Result;
 

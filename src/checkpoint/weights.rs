@@ -5,16 +5,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::TensorData;
+use serde::Serialize;
 
 use super::entry::{Entry, TensorInfo};
 use super::source::Source;
 use super::{folder, safetensors, torch};
 use crate::error::{Error, Result};
 
+/// How tensors are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A JSON header and the tensors.
+    Safetensors,
+    /// The zip archive of a pickle that `torch.save` writes.
+    Torch,
+    /// The pickles that `torch.save` wrote before version 1.6.
+    TorchLegacy,
+}
+
 /// Named, lazy tensors of one or more files; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Weights {
     origin: PathBuf,
+    format: Format,
+    files: usize,
     entries: Arc<BTreeMap<String, Entry>>,
 }
 
@@ -35,20 +50,27 @@ impl Weights {
 
     fn from_source(source: &Arc<Source>) -> Result<Self> {
         let head = source.head(64)?;
-        let entries = if torch::is_archive(&head) {
-            torch::archive_entries(source)?
+        let (format, entries) = if torch::is_archive(&head) {
+            (Format::Torch, torch::archive_entries(source)?)
         } else if torch::is_legacy(&head) {
-            torch::legacy_entries(source)?
+            (Format::TorchLegacy, torch::legacy_entries(source)?)
         } else if safetensors::is_safetensors(&head) {
-            safetensors::entries(source)?
+            (Format::Safetensors, safetensors::entries(source)?)
         } else {
             return Err(source.error(unknown_format(&head)));
         };
-        Ok(Self::new(source.path(), entries))
+        let origin = source.path().to_path_buf();
+        Ok(Self { origin, format, files: 1, entries: Arc::new(entries) })
     }
 
-    pub(super) fn new(origin: &Path, entries: BTreeMap<String, Entry>) -> Self {
-        Self { origin: origin.to_path_buf(), entries: Arc::new(entries) }
+    /// Tensors taken from several files of one format.
+    pub(super) fn from_shards(
+        origin: &Path,
+        format: Format,
+        files: usize,
+        entries: BTreeMap<String, Entry>,
+    ) -> Self {
+        Self { origin: origin.to_path_buf(), format, files, entries: Arc::new(entries) }
     }
 
     pub(super) fn entries(&self) -> &BTreeMap<String, Entry> {
@@ -58,6 +80,16 @@ impl Weights {
     /// The file or folder that was opened, for messages.
     pub fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    /// How the tensors are stored; of overlaid weights, those at the bottom.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// In how many files they lie.
+    pub fn files(&self) -> usize {
+        self.files
     }
 
     /// Tensor names, sorted.
@@ -83,7 +115,7 @@ impl Weights {
         let under = self.entries.iter().filter_map(|(name, entry)| {
             name.strip_prefix(prefix).map(|rest| (rest.to_string(), entry.clone()))
         });
-        Self::new(&self.origin, under.collect())
+        Self { entries: Arc::new(under.collect()), ..self.clone() }
     }
 
     /// These weights with `over` laid on top: a base model's spatial tensors replace those of a
@@ -103,7 +135,8 @@ impl Weights {
         }
         let mut entries = Arc::unwrap_or_clone(self.entries);
         entries.extend(Arc::unwrap_or_clone(over.entries));
-        Ok(Self::new(&self.origin, entries))
+        let files = self.files + over.files;
+        Ok(Self { files, entries: Arc::new(entries), ..self })
     }
 }
 

@@ -1,3 +1,6 @@
 //! Self-test for an unknown device.
 
 pub mod cases;
+mod inspect;
+
+pub use inspect::inspect;

@@ -9,12 +9,7 @@ use burn::tensor::Tensor;
 /// - `x`: `[b·frames, c_in, h, w]`
 /// - `weight`: `[c_out, c_in, 3, 1, 1]`, `bias`: `[c_out]`
 /// - output: `[b·frames, c_out, h, w]`
-pub fn temporal_conv(
-    x: Tensor<4>,
-    weight: Tensor<5>,
-    bias: Tensor<1>,
-    frames: usize,
-) -> Tensor<4> {
+pub fn temporal_conv(x: Tensor<4>, weight: Tensor<5>, bias: Tensor<1>, frames: usize) -> Tensor<4> {
     reference(x, weight, bias, frames)
 }
 

@@ -1,0 +1,77 @@
+//! The values of a pickle, and the few callables that may make them.
+
+use burn::tensor::{BoolStore, DType};
+
+/// What the machine computes with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Something that is of no use to a state dict: None, floats, bytes, huge integers.
+    Other,
+    Int(i64),
+    Text(&'a str),
+    Callable(Callable),
+    /// An index into the arena.
+    Node(usize),
+}
+
+/// The callables a program may name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Callable {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    /// A storage class, which stands for the type of its elements.
+    Storage(DType),
+}
+
+/// A container, or something a callable made.
+#[derive(Debug)]
+pub(super) enum Node<'a> {
+    Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
+    Dict(Vec<(Value<'a>, Value<'a>)>),
+    Storage(Box<Storage<'a>>),
+    Tensor(Box<StoredTensor<'a>>),
+}
+
+/// The elements that one or more tensors share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storage<'a> {
+    pub(super) key: &'a str,
+    pub(super) dtype: DType,
+    pub(super) elements: usize,
+}
+
+/// A view of a storage.
+#[derive(Clone, Debug)]
+pub(super) struct StoredTensor<'a> {
+    pub(super) storage: Storage<'a>,
+    /// In elements, as are the strides.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+}
+
+/// The callable of that name, or an error that says what the file asked for.
+pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
+    let storage = |dtype| Ok(Callable::Storage(dtype));
+    match (module, name) {
+        ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
+        ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
+        ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
+        ("torch", "DoubleStorage") => storage(DType::F64),
+        ("torch", "FloatStorage") => storage(DType::F32),
+        ("torch", "HalfStorage") => storage(DType::F16),
+        ("torch", "BFloat16Storage") => storage(DType::BF16),
+        ("torch", "LongStorage") => storage(DType::I64),
+        ("torch", "IntStorage") => storage(DType::I32),
+        ("torch", "ShortStorage") => storage(DType::I16),
+        ("torch", "CharStorage") => storage(DType::I8),
+        ("torch", "ByteStorage") => storage(DType::U8),
+        ("torch", "BoolStorage") => storage(DType::Bool(BoolStore::Native)),
+        _ => Err(format!(
+            "it asks for the Python object {module}.{name}, and nothing in a weights file is ever \
+             executed; save the state dict alone, best as safetensors"
+        )),
+    }
+}
