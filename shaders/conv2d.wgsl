@@ -50,7 +50,7 @@ fn tap_offset(tap: u32) -> u32 {
     return tap / KERNEL * sizes.in_width + tap % KERNEL;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,

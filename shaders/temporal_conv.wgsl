@@ -41,7 +41,7 @@ fn tap_offset(tap: u32) -> u32 {
     return tap * sizes.in_channels * sizes.in_plane;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,

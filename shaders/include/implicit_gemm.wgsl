@@ -1,60 +1,56 @@
 // C[m, p] = bias[m] + Σ_k A[m, k] · B[k, p]: the channels m and pixels p of a convolution, k = its
 // input channels · TAPS. A is the weight as it is stored, B is gathered from x tile by tile.
-// 64 invocations; each keeps 8 channels x 8 pixels. A tile is TILE_M channels x TILE_N pixels
-// x TILE_K = TILE_C · TAPS; TILE_M · TILE_N = 4096.
+// A workgroup computes TILE_M channels x TILE_N pixels, an invocation 8 x 8 of them.
 // Needs: const TAPS; x, weight, bias, y: array<Elem>; Place { origin, .. } with locate(pixel),
 // tap_inside(place, tap) and tap_offset(tap): x[origin + tap_offset + channel · in_plane] is read;
 // sizes: out_channels, in_channels, pixels (of all images), in_plane and out_plane (positions of
 // one channel of x and y).
-const TILE_K = TILE_C * TAPS;
+const THREADS = TILE_M * TILE_N / 64u;
+const TILE_K = 16u;
 const M_QUADS = TILE_M / 4u;
 const N_QUADS = TILE_N / 4u;
-const N_LANES = TILE_N / 8u;
 const M_LANES = TILE_M / 8u;
-// One vector of padding a row keeps the columns of `a_tile` in different banks.
-const A_ROW = M_QUADS + 1u;
-const B_ROWS = 64u / N_QUADS;
+const N_LANES = TILE_N / 8u;
 
 // [k, quad]; a quad holds the channels (pixels) quad, quad + M_QUADS, quad + 2·M_QUADS, ..,
 // so that neighbouring invocations touch neighbouring addresses.
-var<workgroup> a_tile: array<vec4<f32>, TILE_K * A_ROW>;
+var<workgroup> a_tile: array<vec4<f32>, TILE_K * M_QUADS>;
 var<workgroup> b_tile: array<vec4<f32>, TILE_K * N_QUADS>;
+
+// Neighbouring invocations write one column of `a_tile`: this keeps them in different banks.
+fn a_index(k: u32, quad: u32) -> u32 {
+    return k * M_QUADS + (quad ^ (k % M_QUADS));
+}
 
 fn load_a(first_channel: u32, first_k: u32, lane: u32) {
     let depth = sizes.in_channels * TAPS;
     let last = sizes.out_channels - 1u;
-    for (var e = lane; e < TILE_K * M_QUADS; e += 64u) {
-        let quad = e / TILE_K;
-        let k = e % TILE_K;
-        var value = vec4<f32>();
-        if (first_k + k < depth) {
-            let at = first_k + k;
-            let m = first_channel + quad;
-            value = vec4<f32>(
-                f32(weight[min(m, last) * depth + at]),
-                f32(weight[min(m + M_QUADS, last) * depth + at]),
-                f32(weight[min(m + 2u * M_QUADS, last) * depth + at]),
-                f32(weight[min(m + 3u * M_QUADS, last) * depth + at]),
-            );
-        }
-        a_tile[k * A_ROW + quad] = value;
+    let k = lane % TILE_K;
+    let column = min(first_k + k, depth - 1u);
+    let inside = select(0.0, 1.0, first_k + k < depth);
+    for (var quad = lane / TILE_K; quad < M_QUADS; quad += THREADS / TILE_K) {
+        let m = first_channel + quad;
+        let value = vec4<f32>(
+            f32(weight[min(m, last) * depth + column]),
+            f32(weight[min(m + M_QUADS, last) * depth + column]),
+            f32(weight[min(m + 2u * M_QUADS, last) * depth + column]),
+            f32(weight[min(m + 3u * M_QUADS, last) * depth + column]),
+        );
+        a_tile[a_index(k, quad)] = value * inside;
     }
 }
 
 fn gather(place: Place, tap: u32, offset: u32) -> f32 {
-    if (tap_inside(place, tap)) {
-        return f32(x[place.origin + offset]);
-    }
-    return 0.0;
+    let inside = tap_inside(place, tap);
+    return select(0.0, f32(x[select(0u, place.origin + offset, inside)]), inside);
 }
 
 fn load_b(places: array<Place, 4>, first_k: u32, lane: u32) {
     let quad = lane % N_QUADS;
-    let first_channel = first_k / TAPS;
-    for (var k = lane / N_QUADS; k < TILE_K; k += B_ROWS) {
-        let tap = k % TAPS;
+    for (var k = lane / N_QUADS; k < TILE_K; k += THREADS / N_QUADS) {
+        let tap = (first_k + k) % TAPS;
         // Channels past the end meet a weight of 0.
-        let channel = min(first_channel + k / TAPS, sizes.in_channels - 1u);
+        let channel = min((first_k + k) / TAPS, sizes.in_channels - 1u);
         let offset = tap_offset(tap) + channel * sizes.in_plane;
         b_tile[k * N_QUADS + quad] = vec4<f32>(
             gather(places[0], tap, offset),
@@ -96,15 +92,15 @@ fn convolve(group: vec2<u32>, lane: u32) {
     let m_lane = lane / N_LANES;
 
     var c: array<vec4<f32>, 16>;
-    for (var k = 0u; k < sizes.in_channels * TAPS; k += TILE_K) {
-        load_a(first_channel, k, lane);
-        load_b(places, k, lane);
+    for (var first_k = 0u; first_k < sizes.in_channels * TAPS; first_k += TILE_K) {
+        load_a(first_channel, first_k, lane);
+        load_b(places, first_k, lane);
         workgroupBarrier();
-        for (var i = 0u; i < TILE_K; i++) {
-            let a0 = a_tile[i * A_ROW + m_lane];
-            let a1 = a_tile[i * A_ROW + m_lane + M_LANES];
-            let b0 = b_tile[i * N_QUADS + n_lane];
-            let b1 = b_tile[i * N_QUADS + n_lane + N_LANES];
+        for (var k = 0u; k < TILE_K; k++) {
+            let a0 = a_tile[a_index(k, m_lane)];
+            let a1 = a_tile[a_index(k, m_lane + M_LANES)];
+            let b0 = b_tile[k * N_QUADS + n_lane];
+            let b1 = b_tile[k * N_QUADS + n_lane + N_LANES];
             c[0] += a0.x * b0;
             c[1] += a0.x * b1;
             c[2] += a0.y * b0;

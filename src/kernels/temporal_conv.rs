@@ -43,7 +43,7 @@ pub(super) fn launch(
     let out = uninitialised(&x, output_shape(&x.shape(), &weight.shape()));
     let pixels = n * h * w;
     let tile = Tile::for_output(c_out, pixels);
-    let constants = [("TILE_M", tile.channels), ("TILE_N", tile.pixels), ("TILE_C", 6)];
+    let constants = [("TILE_M", tile.channels), ("TILE_N", tile.pixels)];
     Launch {
         shader: Shader::new("temporal_conv", x.dtype, &constants),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
