@@ -1,7 +1,10 @@
 //! softmax(Q·Kᵀ/√d)·V over tokens, many heads.
 
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+
+use super::flex::{self, CpuOps};
 
 /// Multi-head attention with heads packed in the last axis.
 ///
@@ -10,7 +13,15 @@ use burn::tensor::activation::softmax;
 /// - `k`, `v`: `[b, m, heads·d]`
 /// - output: `[b, n, heads·d]`
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    reference(q, k, v, heads)
+    if !flex::serves(&q) {
+        return reference(q, k, v, heads);
+    }
+    Tensor::from_dispatch(<Dispatch as CpuOps>::attention(
+        q.into_dispatch(),
+        k.into_dispatch(),
+        v.into_dispatch(),
+        heads,
+    ))
 }
 
 pub(crate) fn reference(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {

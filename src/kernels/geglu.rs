@@ -1,7 +1,10 @@
 //! GEGLU: the first half of the last axis times the exact GELU of the second half.
 
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+
+use super::flex::{self, CpuOps};
 
 /// `value * gelu(gate)` with `[value, gate]` packed in the last axis (Shazeer 2020, arXiv:2002.05202).
 ///
@@ -9,7 +12,10 @@ use burn::tensor::activation::gelu;
 /// - `x`: `[.., 2c]`
 /// - output: `[.., c]`
 pub fn geglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    reference(x)
+    if !flex::serves(&x) {
+        return reference(x);
+    }
+    Tensor::from_dispatch(<Dispatch as CpuOps>::geglu(x.into_dispatch()))
 }
 
 pub(crate) fn reference<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -1,6 +1,9 @@
 //! LayerNorm over the last axis.
 
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
+
+use super::flex::{self, CpuOps};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last axis. `eps` may be 0 (MuseV's
 /// LN1 and LN3, quirk Q-3): a row without variance then gives `bias`, not NaN.
@@ -14,7 +17,15 @@ pub fn layer_norm<const D: usize>(
     bias: Tensor<1>,
     eps: f64,
 ) -> Tensor<D> {
-    reference(x, weight, bias, eps)
+    if !flex::serves(&x) {
+        return reference(x, weight, bias, eps);
+    }
+    Tensor::from_dispatch(<Dispatch as CpuOps>::layer_norm(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        eps,
+    ))
 }
 
 pub(crate) fn reference<const D: usize>(

@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use crate::kernels::{attention, temporal_attention};
-use crate::nn::projection::{matrix_of, pixels_to_tokens, tokens_to_pixels};
+use crate::nn::projection::{map_tokens, pixels_to_tokens, projection_of, tokens_to_pixels};
 
 /// State-dict keys that differ from the fields of [`Attention`].
 pub const KEYS: [(&str, &str); 1] = [("to_out.0", "to_out")];
@@ -61,13 +61,13 @@ impl Attention {
         frames: usize,
         condition_frames: &[usize],
     ) -> Tensor<3> {
-        let q = self.to_q.forward(x.clone());
-        let k = self.to_k.forward(x.clone());
-        let v = self.to_v.forward(x);
+        let q = map_tokens(x.clone(), &self.to_q);
+        let k = map_tokens(x.clone(), &self.to_k);
+        let v = map_tokens(x, &self.to_v);
         // Condition frames lie in the same batch, so their keys and values exist already.
         let k = append_frames(k, frames, condition_frames);
         let v = append_frames(v, frames, condition_frames);
-        self.to_out.forward(attention(q, k, v, self.heads))
+        map_tokens(attention(q, k, v, self.heads), &self.to_out)
     }
 
     /// Cross attention of all frames of a clip to the clip's context.
@@ -79,10 +79,10 @@ impl Attention {
         let [rows, n, c] = x.dims();
         let b = context.dims()[0];
         // All frames of a clip read the same context, so their tokens are one long sequence.
-        let q = self.to_q.forward(x).reshape([b, rows / b * n, c]);
-        let k = self.to_k.forward(context.clone());
-        let v = self.to_v.forward(context);
-        self.to_out.forward(attention(q, k, v, self.heads).reshape([rows, n, c]))
+        let q = map_tokens(x, &self.to_q).reshape([b, rows / b * n, c]);
+        let k = map_tokens(context.clone(), &self.to_k);
+        let v = map_tokens(context, &self.to_v);
+        map_tokens(attention(q, k, v, self.heads).reshape([rows, n, c]), &self.to_out)
     }
 
     /// Self attention along the frames of every pixel.
@@ -92,11 +92,11 @@ impl Attention {
     pub fn forward_temporal(&self, x: Tensor<3>, frames: usize) -> Tensor<3> {
         let [rows, n, c] = x.dims();
         let clips = |x: Tensor<3>| x.reshape([rows / frames, frames, n, c]);
-        let q = clips(self.to_q.forward(x.clone()));
-        let k = clips(self.to_k.forward(x.clone()));
-        let v = clips(self.to_v.forward(x));
+        let q = clips(map_tokens(x.clone(), &self.to_q));
+        let k = clips(map_tokens(x.clone(), &self.to_k));
+        let v = clips(map_tokens(x, &self.to_v));
         let out = temporal_attention(q, k, v, self.heads).reshape([rows, n, c]);
-        self.to_out.forward(out)
+        map_tokens(out, &self.to_out)
     }
 
     /// Self attention of the pixels of each image.
@@ -105,10 +105,10 @@ impl Attention {
     /// - `x`, output: `[n, c, h, w]`
     pub fn forward_pixels(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
-        let q = pixels_to_tokens(x.clone(), matrix_of(&self.to_q));
-        let k = pixels_to_tokens(x.clone(), matrix_of(&self.to_k));
-        let v = pixels_to_tokens(x, matrix_of(&self.to_v));
-        tokens_to_pixels(attention(q, k, v, self.heads), matrix_of(&self.to_out), [h, w])
+        let q = pixels_to_tokens(x.clone(), projection_of(&self.to_q));
+        let k = pixels_to_tokens(x.clone(), projection_of(&self.to_k));
+        let v = pixels_to_tokens(x, projection_of(&self.to_v));
+        tokens_to_pixels(attention(q, k, v, self.heads), projection_of(&self.to_out), [h, w])
     }
 }
 

@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::kernels::{Conv2dGeometry, conv2d};
+use crate::kernels::{Conv2dGeometry, Projection, conv2d};
 
 /// PyTorch's initial values: uniform in ±1/√fan_in.
 const INITIALIZER: Initializer =
@@ -86,13 +86,11 @@ impl Conv2d {
         conv2d(x, self.weight.val(), self.bias.val() + offset, self.geometry)
     }
 
-    /// The weights of a 1×1 convolution as a matrix for [`crate::nn::projection`], and the bias.
-    ///
-    /// # Shapes
-    /// - output: `[c_in, c_out]`, `[c_out]`
-    pub fn as_matrix(&self) -> (Tensor<2>, Tensor<1>) {
+    /// A 1×1 convolution as a linear map, for [`crate::nn::projection`].
+    pub fn as_projection(&self) -> Projection {
         let weight = self.weight.val();
         let [c_out, c_in, ..] = weight.dims();
-        (weight.reshape([c_out, c_in]).transpose(), self.bias.val())
+        let weight = weight.reshape([c_out, c_in]).transpose();
+        Projection { weight, bias: Some(self.bias.val()) }
     }
 }

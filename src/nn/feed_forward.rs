@@ -6,6 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use crate::kernels::geglu;
+use crate::nn::projection::map_tokens;
 
 /// State-dict keys that differ from the fields of [`FeedForward`] in a field called `ff`.
 pub const KEYS: [(&str, &str); 2] = [("ff.net.0.proj", "ff.proj_in"), ("ff.net.2", "ff.proj_out")];
@@ -60,7 +61,7 @@ impl FeedForward {
     }
 
     fn forward_slice(&self, x: Tensor<3>) -> Tensor<3> {
-        self.proj_out.forward(geglu(self.proj_in.forward(x)))
+        map_tokens(geglu(map_tokens(x, &self.proj_in)), &self.proj_out)
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use crate::nn::group_norm::{GroupNorm, GroupNormConfig};
-use crate::nn::projection::{matrix_of, pixels_to_tokens, tokens_to_pixels};
+use crate::nn::projection::{pixels_to_tokens, projection_of, tokens_to_pixels};
 use crate::nn::transformer_block::{BasicTransformerBlock, BasicTransformerBlockConfig};
 
 /// Weight of every temporal branch before training, as in MuseV.
@@ -67,7 +67,7 @@ impl TransformerTemporalModel {
         let [rows, c, h, w] = x.dims();
         let frames = frame_embedding.dims()[1];
         let normed = self.norm.forward(x.clone(), frames);
-        let tokens = pixels_to_tokens(normed, matrix_of(&self.proj_in));
+        let tokens = pixels_to_tokens(normed, projection_of(&self.proj_in));
         // [b, t, 1, c], added to every pixel of a frame
         let offset = self.frame_emb_proj.forward(silu(frame_embedding)).unsqueeze_dim(2);
         let tokens = tokens.reshape([rows / frames, frames, h * w, c]) + offset;
@@ -77,7 +77,7 @@ impl TransformerTemporalModel {
             .fold(tokens.reshape([rows, h * w, c]), |tokens, block| {
                 block.forward_temporal(tokens, frames)
             });
-        let branch = tokens_to_pixels(tokens, matrix_of(&self.proj_out), [h, w]);
+        let branch = tokens_to_pixels(tokens, projection_of(&self.proj_out), [h, w]);
         branch * self.temporal_weight.val().abs().unsqueeze() + x
     }
 }

@@ -60,11 +60,11 @@ impl Transformer2DModel {
     pub fn forward(&self, x: Tensor<4>, context: &SpatialContext) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let normed = self.norm.forward(x.clone(), 1);
-        let tokens = pixels_to_tokens(normed, self.proj_in.as_matrix());
+        let tokens = pixels_to_tokens(normed, self.proj_in.as_projection());
         let tokens = self
             .transformer_blocks
             .iter()
             .fold(tokens, |tokens, block| block.forward_spatial(tokens, context));
-        tokens_to_pixels(tokens, self.proj_out.as_matrix(), [h, w]) + x
+        tokens_to_pixels(tokens, self.proj_out.as_projection(), [h, w]) + x
     }
 }

@@ -107,12 +107,12 @@ impl UNet3DConditionModelConfig {
     }
 
     /// Whether down block `i` has spatial and temporal transformers.
-    pub(super) fn down_block_attends(&self, i: usize) -> bool {
+    pub(crate) fn down_block_attends(&self, i: usize) -> bool {
         has_attention(&self.down_block_types[i], "Down").unwrap_or(false)
     }
 
     /// Whether up block `i` has spatial and temporal transformers.
-    pub(super) fn up_block_attends(&self, i: usize) -> bool {
+    pub(crate) fn up_block_attends(&self, i: usize) -> bool {
         has_attention(&self.up_block_types[i], "Up").unwrap_or(false)
     }
 }

@@ -1,0 +1,146 @@
+//! The operands of a [`Product`](super::gemm::Product).
+
+use std::ops::Range;
+
+use super::tile::Panels;
+
+/// The left operand `[rows, k]`.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// Each row lies in one piece, `stride` scalars after the one before.
+    Contiguous {
+        /// Storage, starting with the first row.
+        data: &'a [f32],
+        /// Scalars from row to row.
+        stride: usize,
+    },
+    /// Rows are the positions of images `[k, width]`, one image after the other.
+    Pixels {
+        /// Storage, starting with the first image.
+        data: &'a [f32],
+        /// Positions of an image.
+        width: usize,
+    },
+}
+
+/// The right operand `[k, columns]`.
+pub(super) trait Columns: Sync {
+    /// What the packer wants to know of its columns before it meets the first block.
+    type Plan;
+
+    /// Blocks along `k` start at multiples of this.
+    fn depth_unit(&self) -> usize {
+        1
+    }
+
+    /// Prepares for packing the vectors `vectors`.
+    fn plan(&self, grid: &Grid, vectors: Range<usize>) -> Self::Plan;
+
+    /// Writes all vectors of a block, with anything finite in unused lanes.
+    fn pack(&self, plan: &mut Self::Plan, grid: &Grid, block: &mut Panels);
+}
+
+/// How columns are cut into vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    /// Positions of an image.
+    pub(super) width: usize,
+    /// Scalars of a vector.
+    pub(super) lanes: usize,
+}
+
+impl Grid {
+    /// Vectors of one image.
+    #[inline(always)]
+    pub(super) fn vectors_per_image(&self) -> usize {
+        self.width.div_ceil(self.lanes)
+    }
+
+    /// Image, first position and number of used lanes of a vector.
+    #[inline(always)]
+    pub(super) fn position(&self, vector: usize) -> (usize, usize, usize) {
+        let image = vector / self.vectors_per_image();
+        let first = (vector - image * self.vectors_per_image()) * self.lanes;
+        (image, first, self.lanes.min(self.width - first))
+    }
+}
+
+/// Columns that lie in memory as vectors: channels of images, or a matrix as it is.
+pub(super) struct Planes<'a> {
+    /// `[images, depth, width]`
+    pub(super) data: &'a [f32],
+    /// Number of rows.
+    pub(super) depth: usize,
+    /// Scalars from row to row.
+    pub(super) stride: usize,
+}
+
+impl Columns for Planes<'_> {
+    type Plan = ();
+
+    fn plan(&self, _: &Grid, _: Range<usize>) {}
+
+    #[inline(always)]
+    fn pack(&self, (): &mut (), grid: &Grid, block: &mut Panels) {
+        let depth = block.depth();
+        let mut vectors: Vec<_> = block
+            .vectors()
+            .map(|vector| {
+                let (image, first, used) = grid.position(vector);
+                let from = (image * self.depth + depth.start) * self.stride + first;
+                (from, used, block.place(vector))
+            })
+            .collect();
+        let slots = block.scalars_mut();
+        // Row by row, as they lie in memory.
+        for _ in depth {
+            for (from, used, (to, step)) in &mut vectors {
+                copy(&mut slots[*to..*to + grid.lanes], &self.data[*from..*from + *used]);
+                *from += self.stride;
+                *to += *step;
+            }
+        }
+    }
+}
+
+/// Columns that lie in memory one after the other: tokens, or the rows of a transposed matrix.
+pub(super) struct Tokens<'a> {
+    /// `[images, width, depth]`
+    pub(super) data: &'a [f32],
+    /// Scalars from position to position.
+    pub(super) stride: usize,
+}
+
+impl Columns for Tokens<'_> {
+    type Plan = ();
+
+    fn plan(&self, _: &Grid, _: Range<usize>) {}
+
+    #[inline(always)]
+    fn pack(&self, (): &mut (), grid: &Grid, block: &mut Panels) {
+        let depth = block.depth();
+        for vector in block.vectors() {
+            let (image, first, used) = grid.position(vector);
+            let (to, step) = block.place(vector);
+            let slots = block.scalars_mut();
+            for lane in 0..used {
+                let from = (image * grid.width + first + lane) * self.stride + depth.start;
+                let token = &self.data[from..from + depth.len()];
+                for (slot, value) in slots[to + lane..].iter_mut().step_by(step).zip(token) {
+                    *slot = *value;
+                }
+            }
+        }
+    }
+}
+
+/// Copies up to a vector; whole ones without a call.
+#[inline(always)]
+pub(super) fn copy(to: &mut [f32], from: &[f32]) {
+    match from.len() {
+        16 => to[..16].copy_from_slice(&from[..16]),
+        8 => to[..8].copy_from_slice(&from[..8]),
+        4 => to[..4].copy_from_slice(&from[..4]),
+        n => to[..n].copy_from_slice(from),
+    }
+}
