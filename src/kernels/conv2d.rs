@@ -1,11 +1,13 @@
 //! Two-dimensional convolution with bias.
 
-use burn::backend::Dispatch;
-use burn::tensor::Tensor;
-use burn::tensor::module;
+use burn::backend::wgpu::CubeTensor;
+use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Shape, Tensor, module};
 
+use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised};
 use super::flex::{self, CpuOps};
+use super::source::Shader;
 
 /// Stride and zero padding of a [`conv2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,18 +39,98 @@ pub fn conv2d(
     bias: Tensor<1>,
     geometry: Conv2dGeometry,
 ) -> Tensor<4> {
-    if !flex::serves(&x) {
-        return reference(x, weight, bias, geometry);
+    let kernel = weight.dims()[2];
+    if shader_serves(&x) && matches!(kernel, 1 | 3) {
+        return Tensor::from_dispatch(<Dispatch as ShaderOps>::conv2d(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            geometry,
+        ));
     }
-    Tensor::from_dispatch(<Dispatch as CpuOps>::conv2d(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        geometry,
-    ))
+    if flex::serves(&x) {
+        return Tensor::from_dispatch(<Dispatch as CpuOps>::conv2d(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            geometry,
+        ));
+    }
+    reference(x, weight, bias, geometry)
 }
 
-pub(crate) fn reference(
+pub(super) fn output_shape(x: &Shape, weight: &Shape, geometry: Conv2dGeometry) -> Shape {
+    let Conv2dGeometry { stride, pad_begin, pad_end } = geometry;
+    let side = |length: usize| (length + pad_begin + pad_end - weight[2]) / stride + 1;
+    Shape::new([x[0], weight[0], side(x[2]), side(x[3])])
+}
+
+/// Channels and pixels of the result that one workgroup computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    pub(super) channels: usize,
+    pub(super) pixels: usize,
+}
+
+impl Tile {
+    /// The tile for a result of `channels` x `pixels`: a large one does more with what it reads,
+    /// a narrow one computes less that nobody asked for.
+    pub(super) fn for_output(channels: usize, pixels: usize) -> Self {
+        let half_empty_tile = (1..=64).contains(&(pixels % 128));
+        match (channels, pixels) {
+            (..=32, _) => Self { channels: 32, pixels: 128 },
+            (_, ..=32) => Self { channels: 128, pixels: 32 },
+            (_, ..1024) if half_empty_tile => Self { channels: 64, pixels: 64 },
+            _ => Self { channels: 64, pixels: 128 },
+        }
+    }
+
+    /// Tiles of channels, then tiles of pixels folded.
+    pub(super) fn grid(self, channels: usize, pixels: usize) -> [u32; 3] {
+        let [y, z] = fold(pixels.div_ceil(self.pixels));
+        [channels.div_ceil(self.channels) as u32, y, z]
+    }
+}
+
+pub(super) fn launch(
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: CubeTensor,
+    geometry: Conv2dGeometry,
+) -> CubeTensor {
+    let [x, weight, bias] = contiguous([x, weight, bias]);
+    let [_, c_in, h, w] = x.shape().dims();
+    let [c_out, _, kernel, _] = weight.shape().dims();
+    let shape = output_shape(&x.shape(), &weight.shape(), geometry);
+    let [n, _, out_h, out_w] = shape.dims();
+    let out = uninitialised(&x, shape);
+    let pixels = n * out_h * out_w;
+    let tile = Tile::for_output(c_out, pixels);
+    let constants = [("KERNEL", kernel), ("TILE_M", tile.channels), ("TILE_N", tile.pixels)];
+    Launch {
+        shader: Shader::new("conv2d", x.dtype, &constants),
+        buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
+        sizes: &[
+            c_out,
+            c_in,
+            pixels,
+            h * w,
+            out_h * out_w,
+            h,
+            w,
+            out_w,
+            geometry.stride,
+            geometry.pad_begin,
+        ]
+        .map(|size| size as u32),
+        grid: tile.grid(c_out, pixels),
+    }
+    .run(&x);
+    out
+}
+
+/// The twin in plain tensor operations.
+pub fn reference(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Tensor<1>,

@@ -1,9 +1,13 @@
 //! Convolution along the frame axis: kernel (3, 1, 1), padding (1, 0, 0), with bias.
 
-use burn::backend::Dispatch;
-use burn::tensor::Tensor;
+use burn::backend::wgpu::CubeTensor;
+use burn::backend::{Dispatch, TensorMetadata};
+use burn::tensor::{Shape, Tensor};
 
+use super::bridge::{Launch, ShaderOps, contiguous, shader_serves, uninitialised};
+use super::conv2d::Tile;
 use super::flex::{self, CpuOps};
+use super::source::Shader;
 
 /// Each output frame sees its own pixel in the previous, the same and the next frame; clips do
 /// not see each other.
@@ -13,23 +17,54 @@ use super::flex::{self, CpuOps};
 /// - `weight`: `[c_out, c_in, 3, 1, 1]`, `bias`: `[c_out]`
 /// - output: `[b·frames, c_out, h, w]`
 pub fn temporal_conv(x: Tensor<4>, weight: Tensor<5>, bias: Tensor<1>, frames: usize) -> Tensor<4> {
-    if !flex::serves(&x) {
-        return reference(x, weight, bias, frames);
+    if shader_serves(&x) {
+        return Tensor::from_dispatch(<Dispatch as ShaderOps>::temporal_conv(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            frames,
+        ));
     }
-    Tensor::from_dispatch(<Dispatch as CpuOps>::temporal_conv(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        frames,
-    ))
+    if flex::serves(&x) {
+        return Tensor::from_dispatch(<Dispatch as CpuOps>::temporal_conv(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            frames,
+        ));
+    }
+    reference(x, weight, bias, frames)
 }
 
-pub(crate) fn reference(
-    x: Tensor<4>,
-    weight: Tensor<5>,
-    bias: Tensor<1>,
+pub(super) fn output_shape(x: &Shape, weight: &Shape) -> Shape {
+    Shape::new([x[0], weight[0], x[2], x[3]])
+}
+
+pub(super) fn launch(
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: CubeTensor,
     frames: usize,
-) -> Tensor<4> {
+) -> CubeTensor {
+    let [x, weight, bias] = contiguous([x, weight, bias]);
+    let [n, c_in, h, w] = x.shape().dims();
+    let c_out = weight.shape()[0];
+    let out = uninitialised(&x, output_shape(&x.shape(), &weight.shape()));
+    let pixels = n * h * w;
+    let tile = Tile::for_output(c_out, pixels);
+    let constants = [("TILE_M", tile.channels), ("TILE_N", tile.pixels)];
+    Launch {
+        shader: Shader::new("temporal_conv", x.dtype, &constants),
+        buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
+        sizes: &[c_out, c_in, pixels, h * w, h * w, frames].map(|size| size as u32),
+        grid: tile.grid(c_out, pixels),
+    }
+    .run(&x);
+    out
+}
+
+/// The twin in plain tensor operations.
+pub fn reference(x: Tensor<4>, weight: Tensor<5>, bias: Tensor<1>, frames: usize) -> Tensor<4> {
     let [n, c, h, w] = x.dims();
     let [c_out, ..] = weight.dims();
     let b = n / frames;

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::FloatDType;
 use musev::checkpoint::{LoadOptions, Weights, load};
 use musev::models::unet_3d;
-use musev::{Device, Kind, inspect};
+use musev::{ClipTokenizer, Device, Kind, WeightsSummary, inspect};
 use tempfile::tempdir;
 
 use crate::checkpoints::{Sizes, write_tiny_checkpoint};
@@ -28,6 +28,15 @@ fn a_tiny_checkpoint_loads_with_the_base_laid_over() {
     let merged = motion.overlay(base).unwrap();
     let unet = Sizes::tiny().unet.init(&device);
     load(unet, &merged, &options(unet_3d::KEYS), &device).unwrap();
+}
+
+#[test]
+fn the_tiny_tokenizer_fits_the_tiny_text_encoder() {
+    let root = tempdir().unwrap();
+    write_tiny_checkpoint(root.path()).unwrap();
+    let tokenizer = ClipTokenizer::open(&root.path().join("base/tokenizer")).unwrap();
+    assert_eq!(tokenizer.vocabulary_size(), Sizes::tiny().text_encoder.vocab_size);
+    assert_eq!(tokenizer.encode("a cat, é").unwrap().len(), 7);
 }
 
 #[test]
@@ -105,6 +114,10 @@ fn a_production_checkpoint_loads_within_its_own_size() {
         );
         return;
     };
+    for part in inspect(&root.join("base")).unwrap().parts {
+        let fits = |weights: WeightsSummary| weights.network.is_some_and(|found| found.fits());
+        assert!(part.error.is_none() && part.weights.is_none_or(fits), "{}", part.name);
+    }
     let device = Device::flex();
     for (dtype, size) in [(FloatDType::F16, 2), (FloatDType::F32, 4)] {
         let start = Instant::now();
