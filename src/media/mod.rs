@@ -1,1 +1,36 @@
-//! media
+//! Pictures and videos: reading, preparing and writing them. Pixels only, no tensors.
+
+mod color;
+mod format;
+mod frame;
+#[cfg(feature = "h264")]
+mod h264;
+#[cfg(not(target_family = "wasm"))]
+mod output;
+mod palette;
+mod read;
+mod resample;
+mod resize;
+#[cfg(not(target_family = "wasm"))]
+mod staging;
+mod tiling;
+
+pub mod gif;
+pub mod mp4;
+pub mod png;
+pub mod webp;
+
+pub use color::{match_histogram, match_video_to_first_frame};
+pub use format::{Format, encode};
+pub use frame::{Frame, Video};
+#[cfg(not(target_family = "wasm"))]
+pub use output::{check_output, output_path, write};
+pub use read::decode_frame;
+#[cfg(not(target_family = "wasm"))]
+pub use read::read_frame;
+pub use resample::{Filter, resize};
+pub use resize::{
+    CLIP_SIZE, Rect, centre_crop, clip_pixel_values, crop, crop_resize, crop_resize_bilinear,
+    crop_resize_planes,
+};
+pub use tiling::{grid, grid_shape};

@@ -5,6 +5,7 @@
 //! `max|got - want| <= tolerance · max|want|`.
 
 mod case;
+mod media;
 mod networks;
 mod numerics;
 mod prompts;
@@ -84,6 +85,8 @@ async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
         "prompt_attention" => prompts::prompt_attention(case),
         "prompt_template" => prompts::prompt_template(case),
         "task_fission" => prompts::task_fission(case),
+        "image_preprocess" => media::image_preprocess(case),
+        "hist_match" => media::hist_match(case),
         kind => {
             let variant = case.variant().or(case.scheduler()).unwrap_or("");
             return Ok(Outcome::Unsupported(format!("{kind} {variant} is not supported yet")));
