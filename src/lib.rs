@@ -3,8 +3,10 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 pub mod doctor;
 pub mod error;
+pub mod image_tensor;
 pub mod kernels;
 pub mod media;
 pub mod models;
@@ -16,15 +18,22 @@ pub mod schedulers;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
-    Format, Inspection, Kind, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+    Format as WeightsFormat, Inspection, Kind, Missing, NetworkMatch, Part, TensorLine,
+    WeightsSummary,
 };
 pub use config::{
     ModelChoice, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant, checkpoint_root,
 };
+pub use device::{
+    Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
+};
 pub use doctor::inspect;
 pub use error::{Error, Result};
-pub use pipeline::guidance::{Guidance, GuidanceMethod};
-pub use pipeline::noise::{Noise, NoiseType};
-pub use pipeline::window::{Window, WindowSchedule};
+pub use media::{Format, Frame, Video};
+pub use pipeline::{
+    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Mode, ModelPaths, Noise,
+    NoiseType, Pipeline, Prompt, Request, Sampling, Size, Text2Video, Unwatched, VisionCondition,
+    Watch, Window, WindowSchedule,
+};
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

@@ -1,5 +1,32 @@
-//! pipeline
+//! From a request to a video: plan, encode, denoise, decode.
 
+mod denoise;
+mod engine;
 pub mod guidance;
+mod latents;
 pub mod noise;
+mod open;
+mod plan;
+mod request;
+mod shots;
+mod text;
+mod watch;
 pub mod window;
+
+pub use engine::{Engine, Shot};
+pub use guidance::{Guidance, GuidanceMethod};
+pub use noise::{Noise, NoiseType};
+pub use open::{AllowMissing, ModelPaths};
+pub use plan::Plan;
+pub use request::{ConditionFrames, Mode, Prompt, Request, Sampling, Size, VisionCondition};
+pub use shots::{FirstFrame, Text2Video};
+pub use text::TextEncoder;
+pub use watch::{Event, Unwatched, Watch};
+pub use window::{Window, WindowSchedule};
+
+/// The whole model on one device: text encoder, VAE, UNet and scheduler.
+#[derive(Debug)]
+pub struct Pipeline {
+    text_encoder: TextEncoder,
+    engine: Engine,
+}

@@ -3,7 +3,7 @@
 use musev::Device;
 
 /// The device under test: `MUSEV_DEVICE=cpu` (default) or `wgpu`.
-pub fn device() -> Device {
+pub(crate) fn device() -> Device {
     match std::env::var("MUSEV_DEVICE").as_deref() {
         Err(_) | Ok("cpu") => Device::flex(),
         Ok("wgpu") => Device::wgpu(Default::default()),

@@ -85,6 +85,7 @@ pub struct AutoencoderKL {
     quant_conv: Conv2d,
     post_quant_conv: Conv2d,
     scaling_factor: f64,
+    downscale: usize,
 }
 
 /// A normal distribution per latent value.
@@ -140,6 +141,7 @@ impl AutoencoderKLConfig {
             quant_conv: Conv2dConfig::pointwise(2 * latents, 2 * latents).init(device),
             post_quant_conv: Conv2dConfig::pointwise(latents, latents).init(device),
             scaling_factor: self.scaling_factor,
+            downscale: self.downscale(),
         }
     }
 
@@ -193,6 +195,11 @@ impl AutoencoderKL {
     /// What latents are multiplied by before they are diffused.
     pub fn scaling_factor(&self) -> f64 {
         self.scaling_factor
+    }
+
+    /// How many pixels a latent value stands for, in each direction.
+    pub fn downscale(&self) -> usize {
+        self.downscale
     }
 }
 

@@ -1,0 +1,122 @@
+//! From checkpoint folders to a pipeline on a device.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, FloatDType};
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::{KeyRename, LoadOptions, Weights, load};
+use crate::device::OpenDevice;
+use crate::error::{Error, Result};
+use crate::models::clip::text::{self, CLIPTextConfig};
+use crate::models::unet_3d::{self, UNet3DConditionModelConfig};
+use crate::models::vae::{self, AutoencoderKLConfig};
+use crate::pipeline::watch::{Event, Watch, report};
+use crate::pipeline::{Engine, Pipeline, TextEncoder};
+use crate::prompt::ClipTokenizer;
+use crate::schedulers::EulerDiscreteSchedulerConfig;
+
+/// The folders that make a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelPaths {
+    /// Base model: a diffusers folder with `unet`, `vae`, `text_encoder`, `tokenizer`, `scheduler`.
+    pub sd_model: PathBuf,
+    /// Motion model: a folder with `unet`.
+    pub unet: PathBuf,
+    /// A VAE that replaces the base model's.
+    pub vae: Option<PathBuf>,
+}
+
+/// Tensors that may be absent: glob patterns over state-dict keys.
+pub type AllowMissing = [String];
+
+impl Pipeline {
+    /// Loads the model of `paths` onto `device`.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, weights do not fit, or `watch` breaks.
+    pub fn open(
+        paths: &ModelPaths,
+        allow_missing: &AllowMissing,
+        device: &OpenDevice,
+        watch: &mut dyn Watch,
+    ) -> Result<Self> {
+        let base = &paths.sd_model;
+        let scheduler_file = base.join("scheduler/scheduler_config.json");
+        let scheduler = EulerDiscreteSchedulerConfig::from_json(
+            &scheduler_file.display().to_string(),
+            &read_text(&scheduler_file)?,
+        )?;
+        let tokenizer = ClipTokenizer::open(&base.join("tokenizer"))?;
+
+        let folder = base.join("text_encoder");
+        let config: CLIPTextConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        let cpu = Device::flex();
+        let loader = Loader { allow_missing, dtype: FloatDType::F32, device: &cpu };
+        let weights = Weights::open(&folder)?;
+        let model = loader.load("text_encoder", config.init(&cpu), text::KEYS, &weights)?;
+        report(watch, Event::Loaded { part: "text_encoder" })?;
+
+        let loader = Loader { allow_missing, dtype: device.dtype, device: &device.device };
+        let folder = paths.vae.clone().unwrap_or_else(|| base.join("vae"));
+        let config: AutoencoderKLConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        let weights = Weights::open(&folder)?;
+        let vae = loader.load("vae", config.init(&device.device), vae::KEYS, &weights)?;
+        report(watch, Event::Loaded { part: "vae" })?;
+
+        let folder = paths.unet.join("unet");
+        let config: UNet3DConditionModelConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        // The base model's spatial weights replace those the motion model was saved with.
+        let weights = Weights::open(&folder)?.overlay(Weights::open(&base.join("unet"))?)?;
+        let unet = loader.load("unet", config.init(&device.device), unet_3d::KEYS, &weights)?;
+        report(watch, Event::Loaded { part: "unet" })?;
+
+        Ok(Self {
+            text_encoder: TextEncoder { tokenizer, model },
+            engine: Engine {
+                vae,
+                unet,
+                dtype: device.dtype,
+                scheduler,
+                device: device.device.clone(),
+            },
+        })
+    }
+}
+
+/// What the networks of one device have in common while they are loaded.
+struct Loader<'a> {
+    allow_missing: &'a AllowMissing,
+    dtype: FloatDType,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn load<M: burn::module::Module>(
+        &self,
+        part: &str,
+        module: M,
+        keys: &[KeyRename],
+        weights: &Weights,
+    ) -> Result<M> {
+        let options =
+            LoadOptions { part, keys, allow_missing: self.allow_missing, dtype: self.dtype };
+        load(module, weights, &options, self.device)
+    }
+}
+
+fn origin(folder: &Path) -> String {
+    folder.join("config.json").display().to_string()
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
+}
+
+fn read_config<T: DeserializeOwned>(folder: &Path) -> Result<T> {
+    let text = read_text(&folder.join("config.json"))?;
+    serde_json::from_str(&text).map_err(|error| Error::config(origin(folder), error.to_string()))
+}

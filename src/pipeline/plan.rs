@@ -1,0 +1,137 @@
+//! Everything about a shot that can be known, and checked, before a tensor exists.
+
+use crate::error::{Error, Result};
+use crate::pipeline::{Mode, Request};
+
+/// Sizes above this are taken for a mistake: their latents alone would fill any machine.
+const MAX_SIDE: usize = 8192;
+/// Frames above this are taken for a mistake; longer videos are chained shots.
+const MAX_FRAMES: usize = 100_000;
+
+/// The checked plan of one shot.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Height and width of the latents.
+    pub latent_size: [usize; 2],
+    /// Frames to generate.
+    pub frames: usize,
+    /// Positions of the condition frames among all frames, ascending.
+    pub condition_positions: Vec<usize>,
+    /// The generated frames that each pass of the denoiser sees, counted from 0.
+    pub windows: Vec<Vec<usize>>,
+    /// How many windows go through the denoiser at once.
+    pub window_batch: usize,
+    /// Guidance scale of every step; empty when guidance is off.
+    pub guidance: Vec<f64>,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Whether temporal layers take part.
+    pub mode: Mode,
+}
+
+impl Plan {
+    /// Checks `request` for a VAE that shrinks by `vae_scale_factor`.
+    ///
+    /// # Errors
+    /// An [`Error::Request`] naming the option for every value that cannot work.
+    pub fn new(request: &Request, vae_scale_factor: usize) -> Result<Self> {
+        let latent_size = [
+            latent_side("height", request.size.height, vae_scale_factor)?,
+            latent_side("width", request.size.width, vae_scale_factor)?,
+        ];
+        let frames = request.frames;
+        if frames == 0 || frames > MAX_FRAMES {
+            let reason = format!("{frames} is not between 1 and {MAX_FRAMES} frames");
+            return Err(Error::request("frames", reason));
+        }
+        let steps = request.sampling.steps;
+        if steps == 0 || steps > 1000 {
+            return Err(Error::request("steps", format!("{steps} is not between 1 and 1000")));
+        }
+        if let Some(source) = &request.source
+            && source.len() != frames
+        {
+            let reason = format!("{} source frames for {frames} frames", source.len());
+            return Err(Error::request("frames", reason));
+        }
+        let windows = request.window.windows(frames)?;
+        let condition_positions = condition_positions(request, windows.len())?;
+        // The start value alone decides whether there is guidance.
+        let guidance = request.guidance.scales(steps)?;
+        let guidance = if request.guidance.is_on() { guidance } else { Vec::new() };
+        request.sampling.noise.validate()?;
+        Ok(Self {
+            latent_size,
+            frames,
+            condition_positions,
+            windows,
+            window_batch: request.window.batch_size.max(1),
+            guidance,
+            steps,
+            mode: request.mode,
+        })
+    }
+
+    /// All frames of the clip: condition frames and generated ones.
+    pub fn total_frames(&self) -> usize {
+        self.frames + self.condition_positions.len()
+    }
+
+    /// Copies of the batch that the denoiser sees: 2 with guidance, unconditional half first.
+    pub fn guidance_batch(&self) -> usize {
+        if self.guidance.is_empty() { 1 } else { 2 }
+    }
+
+    /// The windows in groups of equal length that go through the denoiser together.
+    pub fn window_groups(&self) -> impl Iterator<Item = &[Vec<usize>]> {
+        self.windows
+            .chunk_by(|a, b| a.len() == b.len())
+            .flat_map(|same_length| same_length.chunks(self.window_batch))
+    }
+}
+
+fn latent_side(option: &'static str, pixels: usize, vae_scale_factor: usize) -> Result<usize> {
+    if pixels < 8 * vae_scale_factor.min(8) || pixels > MAX_SIDE {
+        let least = 8 * vae_scale_factor.min(8);
+        let reason = format!("{pixels} is not between {least} and {MAX_SIDE} pixels");
+        return Err(Error::request(option, reason));
+    }
+    Ok(pixels / vae_scale_factor)
+}
+
+/// The places of the condition frames. Frames generated in several windows can only follow their
+/// condition frames: inside every window these stand first (quirk Q-30 of the original, where
+/// other positions collide).
+fn condition_positions(request: &Request, windows: usize) -> Result<Vec<usize>> {
+    let Some(vision) = &request.vision else { return Ok(Vec::new()) };
+    let count = vision.frames.len();
+    let total = request.frames + count;
+    if vision.positions.is_empty() {
+        return Ok((0..count).collect());
+    }
+    let option = "condition_images_index";
+    if vision.positions.len() != count {
+        let reason = format!("{} positions for {count} images", vision.positions.len());
+        return Err(Error::request(option, reason));
+    }
+    let mut positions = Vec::with_capacity(count);
+    for &position in &vision.positions {
+        let index = if position < 0 { position + total as i64 } else { position };
+        match usize::try_from(index) {
+            Ok(index) if index < total && !positions.contains(&index) => positions.push(index),
+            _ => {
+                let reason = format!("{position} is repeated or outside the {total} frames");
+                return Err(Error::request(option, reason));
+            }
+        }
+    }
+    if !positions.is_sorted() {
+        return Err(Error::request(option, "positions have to ascend, like their images"));
+    }
+    if windows > 1 && !positions.iter().copied().eq(0..count) {
+        let reason = "only the beginning works when the clip needs several windows; \
+                      raise context_frames or lower the number of frames";
+        return Err(Error::request(option, reason));
+    }
+    Ok(positions)
+}

@@ -1,0 +1,132 @@
+//! What a caller asks for: small structs, each with the defaults of the original's scripts.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::media::Frame;
+use crate::pipeline::{Guidance, Noise, Window};
+use crate::random::Rng;
+
+/// One shot: a clip denoised as a whole, in overlapping windows.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// What to show, and what not.
+    pub prompt: Prompt,
+    /// Size of the video in pixels.
+    pub size: Size,
+    /// Frames to generate, condition frames not counted.
+    pub frames: usize,
+    /// Steps and noise.
+    pub sampling: Sampling,
+    /// Classifier-free guidance.
+    pub guidance: Guidance,
+    /// How the clip is cut into overlapping windows.
+    pub window: Window,
+    /// The frames that the clip continues, or none.
+    pub vision: Option<VisionCondition>,
+    /// The frames that the noise is added to, as many as `frames`; `None` begins with noise alone.
+    pub source: Option<ConditionFrames>,
+    /// Whether the motion module takes part, or every frame is a picture of its own.
+    pub mode: Mode,
+}
+
+/// Positive and negative prompt, with weights in parentheses: `(red hair:1.3)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prompt {
+    /// What the video shows.
+    pub positive: String,
+    /// What it must not show.
+    pub negative: String,
+}
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { width: 512, height: 512 }
+    }
+}
+
+/// Steps and noise of one shot.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Which generator turns the seed into noise.
+    pub rng: Rng,
+    /// How the initial noise is mixed.
+    pub noise: Noise,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { steps: 10, seed: 0, rng: Rng::default(), noise: Noise::default() }
+    }
+}
+
+/// Frames that stay as they are and that every window attends to.
+#[derive(Clone, Debug)]
+pub struct VisionCondition {
+    /// The frames.
+    pub frames: ConditionFrames,
+    /// Their positions among all frames of the clip, -1 being the last; empty for the beginning.
+    pub positions: Vec<i64>,
+}
+
+/// Frames given to the pipeline, as pictures or already encoded.
+#[derive(Clone, Debug)]
+pub enum ConditionFrames {
+    /// Pictures, cropped and resized to the request's size.
+    Pictures(Vec<Frame>),
+    /// Latents `[1, 4, k, h, w]` of the VAE, scaled: the end of the shot before.
+    Latents(Tensor<5>),
+}
+
+impl ConditionFrames {
+    /// Number of frames.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Pictures(frames) => frames.len(),
+            Self::Latents(latents) => latents.dims()[2],
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl VisionCondition {
+    /// Pictures that the clip begins with.
+    pub fn pictures(frames: Vec<Frame>) -> Self {
+        Self { frames: ConditionFrames::Pictures(frames), positions: Vec::new() }
+    }
+
+    /// Latents `[1, 4, k, h, w]` that the clip begins with.
+    pub fn latents(latents: Tensor<5>) -> Self {
+        Self { frames: ConditionFrames::Latents(latents), positions: Vec::new() }
+    }
+}
+
+/// Whether the motion module takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A video.
+    #[default]
+    Video,
+    /// Pictures: temporal layers are skipped.
+    Image,
+}
