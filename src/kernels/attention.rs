@@ -1,9 +1,11 @@
 //! softmax(Q·Kᵀ/√d)·V over tokens, many heads.
 
 use burn::backend::Dispatch;
-use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Tensor, module};
 
+use super::bridge::shader_serves;
 use super::flex::{self, CpuOps};
 
 /// Multi-head attention with heads packed in the last axis.
@@ -13,15 +15,30 @@ use super::flex::{self, CpuOps};
 /// - `k`, `v`: `[b, m, heads·d]`
 /// - output: `[b, n, heads·d]`
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    if !flex::serves(&q) {
-        return reference(q, k, v, heads);
+    if flex::serves(&q) {
+        return Tensor::from_dispatch(<Dispatch as CpuOps>::attention(
+            q.into_dispatch(),
+            k.into_dispatch(),
+            v.into_dispatch(),
+            heads,
+        ));
     }
-    Tensor::from_dispatch(<Dispatch as CpuOps>::attention(
-        q.into_dispatch(),
-        k.into_dispatch(),
-        v.into_dispatch(),
-        heads,
-    ))
+    if shader_serves(&q) {
+        return flash(q, k, v, heads);
+    }
+    reference(q, k, v, heads)
+}
+
+/// burn's attention, which never stores the scores; an explicit scale would make it do so.
+fn flash(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [b, n, c] = q.dims();
+    let split = |x: Tensor<3>| {
+        let len = x.dims()[1];
+        x.reshape([b, len, heads, c / heads]).swap_dims(1, 2)
+    };
+    let options = AttentionModuleOptions::default();
+    let out = module::attention(split(q), split(k), split(v), None, None, options);
+    out.swap_dims(1, 2).reshape([b, n, c])
 }
 
 pub(crate) fn reference(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
