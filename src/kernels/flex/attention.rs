@@ -86,7 +86,7 @@ impl Head<'_> {
         let width = channels / heads;
         let scale = 1.0 / (width as f32).sqrt();
         let first_query = self.entry * queries * channels + self.head * width;
-        let (key_panels, value_panels) = self.packed(S::F32_LANES);
+        let (key_panels, value_panels) = self.packed(simd);
         let pitch = key_panels.vectors().len() * S::F32_LANES;
         let mut scores = vec![0.0; M * pitch];
         for row in self.queries.clone().step_by(M) {
@@ -113,7 +113,8 @@ impl Head<'_> {
             let weights: [&[f32]; M] = array::from_fn(|r| &scores[r * pitch..][..keys]);
             let used = self.queries.end.min(row + M) - row;
             for (vector, count, panel) in value_panels.iter() {
-                let scalar = |k: usize, r: usize| weights[r][k];
+                // SAFETY: the panels of values have a row for every key.
+                let scalar = |k: usize, r: usize| unsafe { *weights[r].get_unchecked(k) };
                 let to =
                     Block { starts: &starts[..used], norms, first: vector * S::F32_LANES, width };
                 match count {
@@ -127,7 +128,8 @@ impl Head<'_> {
 
     /// This head's transposed keys and values.
     #[inline(always)]
-    fn packed(&self, lanes: usize) -> (Panels, Panels) {
+    fn packed<S: Simd>(&self, simd: S) -> (Panels, Panels) {
+        let lanes = S::F32_LANES;
         let Sizes { keys, channels, heads, .. } = self.sizes;
         let width = channels / heads;
         let start = self.entry * keys * channels + self.head * width;
@@ -139,10 +141,10 @@ impl Head<'_> {
         };
         let (grid, mut key_panels) = panels(keys, width);
         let k = Tokens { data: &self.inputs.k[start..], stride: channels };
-        k.pack(&mut (), &grid, &mut key_panels);
+        k.pack(simd, &mut (), &grid, &mut key_panels);
         let (grid, mut value_panels) = panels(width, keys);
         let v = Planes { data: &self.inputs.v[start..], depth: keys, stride: channels };
-        v.pack(&mut (), &grid, &mut value_panels);
+        v.pack(simd, &mut (), &grid, &mut value_panels);
         (key_panels, value_panels)
     }
 

@@ -18,7 +18,8 @@ pub(super) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     Arch::new().dispatch(op)
 }
 
-/// Compiles the loops of `f` to the widest vectors and runs them.
+/// Compiles the loops of `f`, a closure marked `#[inline(always)]`, to the widest vectors and runs
+/// them.
 #[inline]
 pub(super) fn vectorized<R>(f: impl FnMut() -> R) -> R {
     dispatch(Loops(f))

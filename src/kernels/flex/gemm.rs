@@ -127,7 +127,7 @@ impl<C: Columns> Task<'_, C> {
         let mut slab = vec![0.0; M * step];
         for start in (0..depth).step_by(step) {
             panels.set_depth(start..(start + step).min(depth));
-            columns.pack(&mut plan, &self.grid, &mut panels);
+            columns.pack(simd, &mut plan, &self.grid, &mut panels);
             for row in self.rows.clone().step_by(M) {
                 self.row_of_tiles::<S, M>(simd, row, &panels, &mut slab);
             }
@@ -151,7 +151,8 @@ impl<C: Columns> Task<'_, C> {
             Rows::Contiguous { data, stride } => {
                 let rows = numbers.map(|r| &data[r * stride + depth.start..][..depth.len()]);
                 for (vector, width, panel) in panels.iter() {
-                    let scalar = |k: usize, r: usize| rows[r][k];
+                    // SAFETY: a panel has as many rows as these slices have values.
+                    let scalar = |k: usize, r: usize| unsafe { *rows[r].get_unchecked(k) };
                     self.one_tile::<S, M>(simd, place(vector), width, scalar, panel);
                 }
             }

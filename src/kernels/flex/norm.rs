@@ -47,24 +47,30 @@ pub(super) fn group_norm(
             let start = |frame: usize| (first + frame * num_groups) * group;
             let rows =
                 (0..frames).flat_map(|frame| data[start(frame)..][..group].chunks(SHORT_SUM));
-            vectorized(|| moments(rows.clone(), data[start(0)], eps))
+            vectorized(
+                #[inline(always)]
+                || moments(rows.clone(), data[start(0)], eps),
+            )
         })
         .collect();
     x.par_chunks_mut(group).enumerate().for_each(|(index, x)| {
         let (image, number) = (index / num_groups, index % num_groups);
         let (mean, deviation) = moments[image / frames * num_groups + number];
         let channels = number * (c / num_groups)..;
-        vectorized(|| {
-            for (channel, row) in channels.clone().zip(x.chunks_mut(positions)) {
-                let scale = weight[channel] / deviation;
-                let offset = bias[channel];
-                if activate {
-                    row.iter_mut().for_each(|x| *x = silu((*x - mean) * scale + offset));
-                } else {
-                    row.iter_mut().for_each(|x| *x = (*x - mean) * scale + offset);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (channel, row) in channels.clone().zip(x.chunks_mut(positions)) {
+                    let scale = weight[channel] / deviation;
+                    let offset = bias[channel];
+                    if activate {
+                        row.iter_mut().for_each(|x| *x = silu((*x - mean) * scale + offset));
+                    } else {
+                        row.iter_mut().for_each(|x| *x = (*x - mean) * scale + offset);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -72,15 +78,18 @@ pub(super) fn group_norm(
 pub(super) fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f64) {
     let c = weight.len();
     x.par_chunks_mut((TASK / c).max(1) * c).for_each(|rows| {
-        vectorized(|| {
-            for row in rows.chunks_mut(c) {
-                let (mean, deviation) = moments(std::iter::once(&*row), row[0], eps);
-                let scale = 1.0 / deviation;
-                for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
-                    *x = (*x - mean) * scale * weight + bias;
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_mut(c) {
+                    let (mean, deviation) = moments(std::iter::once(&*row), row[0], eps);
+                    let scale = 1.0 / deviation;
+                    for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+                        *x = (*x - mean) * scale * weight + bias;
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -88,13 +97,16 @@ pub(super) fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f64) 
 pub(super) fn geglu(x: &[f32], c: usize, out: &mut [f32]) {
     let rows = (TASK / c).max(1);
     out.par_chunks_mut(rows * c).zip(x.par_chunks(rows * 2 * c)).for_each(|(out, x)| {
-        vectorized(|| {
-            for (out, x) in out.chunks_mut(c).zip(x.chunks(2 * c)) {
-                let (value, gate) = x.split_at(c);
-                for ((out, value), gate) in out.iter_mut().zip(value).zip(gate) {
-                    *out = value * gelu(*gate);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (out, x) in out.chunks_mut(c).zip(x.chunks(2 * c)) {
+                    let (value, gate) = x.split_at(c);
+                    for ((out, value), gate) in out.iter_mut().zip(value).zip(gate) {
+                        *out = value * gelu(*gate);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }

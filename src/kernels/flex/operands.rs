@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::tile::Panels;
+use pulp::Simd;
+
+use super::tile::{Panels, load, store};
 
 /// The left operand `[rows, k]`.
 #[derive(Clone, Copy)]
@@ -37,7 +39,7 @@ pub(super) trait Columns: Sync {
     fn plan(&self, grid: &Grid, vectors: Range<usize>) -> Self::Plan;
 
     /// Writes all vectors of a block, with anything finite in unused lanes.
-    fn pack(&self, plan: &mut Self::Plan, grid: &Grid, block: &mut Panels);
+    fn pack<S: Simd>(&self, simd: S, plan: &mut Self::Plan, grid: &Grid, block: &mut Panels);
 }
 
 /// How columns are cut into vectors.
@@ -81,7 +83,7 @@ impl Columns for Planes<'_> {
     fn plan(&self, _: &Grid, _: Range<usize>) {}
 
     #[inline(always)]
-    fn pack(&self, (): &mut (), grid: &Grid, block: &mut Panels) {
+    fn pack<S: Simd>(&self, simd: S, (): &mut (), grid: &Grid, block: &mut Panels) {
         let depth = block.depth();
         let mut vectors: Vec<_> = block
             .vectors()
@@ -95,7 +97,8 @@ impl Columns for Planes<'_> {
         // Row by row, as they lie in memory.
         for _ in depth {
             for (from, used, (to, step)) in &mut vectors {
-                copy(&mut slots[*to..*to + grid.lanes], &self.data[*from..*from + *used]);
+                let vector = load(simd, &self.data[*from..*from + *used]);
+                store(simd, &mut slots[*to..*to + grid.lanes], vector);
                 *from += self.stride;
                 *to += *step;
             }
@@ -117,7 +120,7 @@ impl Columns for Tokens<'_> {
     fn plan(&self, _: &Grid, _: Range<usize>) {}
 
     #[inline(always)]
-    fn pack(&self, (): &mut (), grid: &Grid, block: &mut Panels) {
+    fn pack<S: Simd>(&self, _: S, (): &mut (), grid: &Grid, block: &mut Panels) {
         let depth = block.depth();
         for vector in block.vectors() {
             let (image, first, used) = grid.position(vector);
@@ -131,16 +134,5 @@ impl Columns for Tokens<'_> {
                 }
             }
         }
-    }
-}
-
-/// Copies up to a vector; whole ones without a call.
-#[inline(always)]
-pub(super) fn copy(to: &mut [f32], from: &[f32]) {
-    match from.len() {
-        16 => to[..16].copy_from_slice(&from[..16]),
-        8 => to[..8].copy_from_slice(&from[..8]),
-        4 => to[..4].copy_from_slice(&from[..4]),
-        n => to[..n].copy_from_slice(from),
     }
 }

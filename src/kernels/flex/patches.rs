@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::operands::{Columns, Grid, copy};
-use super::tile::Panels;
+use pulp::Simd;
+
+use super::operands::{Columns, Grid};
+use super::tile::{Panels, load, store};
 
 /// The patches of a two-dimensional convolution; `k` counts `[channels, kernel, kernel]`.
 pub(super) struct Patches<'a> {
@@ -71,12 +73,12 @@ impl Columns for Patches<'_> {
     }
 
     #[inline(always)]
-    fn pack(&self, window: &mut Window, _: &Grid, block: &mut Panels) {
+    fn pack<S: Simd>(&self, _: S, window: &mut Window, _: &Grid, block: &mut Panels) {
         match (self.stride, window.run) {
             (1, 16) => self.pack_runs(window, block, take::<16>),
             (1, 8) => self.pack_runs(window, block, take::<8>),
             (1, 4) => self.pack_runs(window, block, take::<4>),
-            (1, _) => self.pack_runs(window, block, copy),
+            (1, _) => self.pack_runs(window, block, |to, from| to.copy_from_slice(from)),
             (stride, _) => self.pack_runs(window, block, |to, from| {
                 for (slot, value) in to.iter_mut().zip(from.iter().step_by(stride)) {
                     *slot = *value;
@@ -141,7 +143,7 @@ impl Columns for Neighbours<'_> {
     fn plan(&self, _: &Grid, _: Range<usize>) {}
 
     #[inline(always)]
-    fn pack(&self, (): &mut (), grid: &Grid, block: &mut Panels) {
+    fn pack<S: Simd>(&self, simd: S, (): &mut (), grid: &Grid, block: &mut Panels) {
         let depth = block.depth();
         for vector in block.vectors() {
             let (image, first, used) = grid.position(vector);
@@ -156,7 +158,8 @@ impl Columns for Neighbours<'_> {
                 for channel in depth.start / self.taps..depth.end / self.taps {
                     if inside {
                         let from = (source * self.channels + channel) * grid.width + first;
-                        copy(&mut slots[to..to + grid.lanes], &self.data[from..from + used]);
+                        let vector = load(simd, &self.data[from..from + used]);
+                        store(simd, &mut slots[to..to + grid.lanes], vector);
                     } else {
                         slots[to..to + grid.lanes].fill(0.0);
                     }

@@ -26,12 +26,15 @@ pub(super) fn temporal_attention(inputs: [&[f32]; 3], sizes: Sizes, out: &mut [f
     let tasks = pixels.div_ceil(PIXELS);
     (0..clips * tasks).into_par_iter().for_each(|task| {
         let (clip, first) = (task / tasks, task % tasks * PIXELS);
-        vectorized(|| {
-            let mut scores = vec![0.0; sizes.frames];
-            for pixel in first..pixels.min(first + PIXELS) {
-                one_pixel(inputs, sizes, (clip, pixel), &mut scores, &out);
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut scores = vec![0.0; sizes.frames];
+                for pixel in first..pixels.min(first + PIXELS) {
+                    one_pixel(inputs, sizes, (clip, pixel), &mut scores, &out);
+                }
+            },
+        );
     });
 }
 

@@ -9,6 +9,10 @@ use pulp::Simd;
 /// and one scalar fill the register file of every supported instruction set.
 pub(super) const PANEL: usize = 3;
 
+/// Scalars between panels: without them, the same row of all panels often falls into one set of
+/// the first cache.
+const GAP: usize = 16;
+
 /// A cache line, so that vectors do not straddle two.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
@@ -25,7 +29,8 @@ pub(super) struct Panels {
 impl Panels {
     /// Room for `vectors` vectors of `lanes` scalars with up to `max_depth` rows.
     pub(super) fn new(vectors: Range<usize>, lanes: usize, max_depth: usize) -> Self {
-        let lines = (vectors.len() * lanes * max_depth).div_ceil(16);
+        let panels = vectors.len().div_ceil(PANEL);
+        let lines = (vectors.len() * lanes * max_depth + panels * GAP).div_ceil(16);
         Self { lines: vec![Line::zeroed(); lines], vectors, lanes, depth: 0..0 }
     }
 
@@ -50,7 +55,8 @@ impl Panels {
         let index = vector - self.vectors.start;
         let first = index - index % PANEL;
         let width = PANEL.min(self.vectors.len() - first) * self.lanes;
-        (first * self.lanes * self.depth.len() + index % PANEL * self.lanes, width)
+        let panel = first * self.lanes * self.depth.len() + first / PANEL * GAP;
+        (panel + index % PANEL * self.lanes, width)
     }
 
     /// All scalars, to be written at the places that [`Panels::place`] tells.
@@ -66,7 +72,8 @@ impl Panels {
         let row = self.lanes * self.depth.len();
         (0..self.vectors.len()).step_by(PANEL).map(move |first| {
             let width = PANEL.min(self.vectors.len() - first);
-            (self.vectors.start + first, width, &scalars[first * row..(first + width) * row])
+            let start = first * row + first / PANEL * GAP;
+            (self.vectors.start + first, width, &scalars[start..start + width * row])
         })
     }
 }
