@@ -3,7 +3,7 @@
 
 use std::f32::consts::{LOG2_E, SQRT_2};
 
-/// eˣ within 2 units in the last place; 0 below -87.3, largest finite values from 88.7.
+/// eˣ within 2 units in the last place; never below the smallest normal value, never infinite.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5·2²³ rounds to an integer, which the low bits of the sum then hold.
@@ -104,14 +104,15 @@ mod tests {
             let x = i as f32 * 1e-4;
             let wide = f64::from(x);
             let silu_want = wide / (1.0 + (-wide).exp());
-            assert!((f64::from(silu(x)) - silu_want).abs() < 1e-6, "silu({x})");
+            let error = (f64::from(silu(x)) - silu_want).abs();
+            assert!(error < 4e-7 * silu_want.abs().max(1.0), "silu({x}): {error}");
         }
         // Φ(1), Φ(-2), Φ(0.5) from tables.
         for (x, phi) in [(1.0, 0.841_344_746), (-2.0, 0.022_750_132), (0.5, 0.691_462_461)] {
             assert!((f64::from(gelu(x)) - f64::from(x) * phi).abs() < 4e-7, "gelu({x})");
         }
         assert_eq!(gelu(0.0), 0.0);
-        assert_eq!(gelu(-40.0).abs(), 0.0);
+        assert!(gelu(-40.0).abs() < 1e-37);
     }
 
     #[test]
