@@ -4,7 +4,11 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::tile::{Panels, load, store};
+use super::tile::{Panels, load, prefetch, store};
+
+/// Rows between what is packed and what is fetched from memory: hardware does not foresee the jump
+/// from one row of a wide matrix to the next, and large weights come from memory every time.
+const AHEAD: usize = 4;
 
 /// The left operand `[rows, k]`.
 #[derive(Clone, Copy)]
@@ -97,6 +101,7 @@ impl Columns for Planes<'_> {
         // Row by row, as they lie in memory.
         for _ in depth {
             for (from, used, (to, step)) in &mut vectors {
+                prefetch(self.data, *from + AHEAD * self.stride);
                 let vector = load(simd, &self.data[*from..*from + *used]);
                 store(simd, &mut slots[*to..*to + grid.lanes], vector);
                 *from += self.stride;

@@ -96,6 +96,20 @@ pub(super) fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     }
 }
 
+/// Asks for the cache line of `data[at]`, where the instruction set has a way to. Nothing happens
+/// if `at` is out of bounds.
+#[inline(always)]
+pub(super) fn prefetch(data: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: prefetching reads nothing the program sees, from whatever address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, at);
+}
+
 /// Sums of `scalar(k, row)` times the `W` vectors of row `k` of `panel`.
 #[inline(always)]
 pub(super) fn tile<S: Simd, const M: usize, const W: usize>(
