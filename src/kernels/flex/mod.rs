@@ -1,9 +1,9 @@
 //! Fused loops for the CPU device. They serve f32; every other type takes the twin in plain tensor
 //! operations.
 //!
-//! burn-flex's own operations cost two to twenty times more: its convolution repacks the weights
-//! at every call and builds im2col matrices, its matrix product reaches half of this one's speed
-//! on AVX-512, and norms or softmax in single tensor operations pass over memory a dozen times.
+//! burn-flex's own convolution repacks the weights at every call and builds im2col matrices; norms
+//! and softmax in single tensor operations pass over memory a dozen times; and a matrix product
+//! between pixels and tokens needs transposed copies.
 
 mod attention;
 mod dispatch;
