@@ -111,7 +111,7 @@ impl OpenDevice {
             DeviceChoice::Cpu => cpu(),
             DeviceChoice::Cuda(index) => cuda(*index)?,
             DeviceChoice::Wgpu(which) => wgpu(&pick(adapters(), which)?).await?,
-            DeviceChoice::Auto => match best(&adapters()).filter(|adapter| adapter.is_gpu()) {
+            DeviceChoice::Auto => match automatic_adapter(&adapters()) {
                 Some(adapter) => wgpu(adapter).await?,
                 None => cpu(),
             },
@@ -133,10 +133,29 @@ impl OpenDevice {
     }
 }
 
-fn cpu() -> (Device, String, bool) {
+/// The CPU as [`OpenDevice::description`] tells it.
+pub fn cpu_description() -> String {
     let threads = rayon::current_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    (Device::flex(), format!("CPU ({threads} thread{plural})"), false)
+    format!("CPU ({threads} thread{plural})")
+}
+
+fn cpu() -> (Device, String, bool) {
+    (Device::flex(), cpu_description(), false)
+}
+
+/// Names of the CUDA devices, in the order of `cuda:NUMBER`; none in builds without CUDA.
+#[cfg(feature = "cuda")]
+pub fn cuda_devices() -> Vec<String> {
+    let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
+    let name = |device: &Device| device.identity().map(|identity| identity.name);
+    found.iter().map(|device| name(device).unwrap_or_else(|| "NVIDIA GPU".to_owned())).collect()
+}
+
+/// Names of the CUDA devices, in the order of `cuda:NUMBER`; none in builds without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn cuda_devices() -> Vec<String> {
+    Vec::new()
 }
 
 #[cfg(feature = "cuda")]
@@ -283,6 +302,11 @@ pub fn adapters() -> Vec<Adapter> {
             api: burn::tensor::wgpu::WgpuBackend::Auto,
         },
     }]
+}
+
+/// The adapter that [`DeviceChoice::Auto`] takes: the best real GPU; `None` stands for the CPU.
+pub fn automatic_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
+    best(adapters).filter(|adapter| adapter.is_gpu())
 }
 
 fn best(adapters: &[Adapter]) -> Option<&Adapter> {

@@ -21,19 +21,24 @@ pub use checkpoint::{
     Format as WeightsFormat, Inspection, Kind, Missing, NetworkMatch, Part, TensorLine,
     WeightsSummary,
 };
+pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     ModelChoice, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant, checkpoint_root,
 };
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
+    automatic_adapter, cpu_description, cuda_devices,
 };
-pub use doctor::inspect;
+pub use doctor::cases::{CaseReport, Status as CaseStatus, find as find_cases, run as run_case};
+pub use doctor::{
+    KernelTiming, UnetBench, UnetBenchOptions, bench_kernels, bench_unet, inspect, self_test,
+};
 pub use error::{Error, Result};
-pub use media::{Format, Frame, Video};
+pub use media::{Format, Frame, Video, check_output, output_path, read_frame, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Mode, ModelPaths, Noise,
-    NoiseType, Pipeline, Prompt, Request, Sampling, Size, Text2Video, Unwatched, VisionCondition,
-    Watch, Window, WindowSchedule,
+    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelPaths, Noise,
+    NoiseType, Pipeline, Prompt, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched,
+    VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

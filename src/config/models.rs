@@ -84,6 +84,41 @@ pub fn checkpoint_root(given: Option<&Path>) -> PathBuf {
 }
 
 impl ModelSpec {
+    /// The model that is whole in `folder`: either its parts `text_encoder`, `tokenizer`, `vae`,
+    /// `unet` and `scheduler` themselves, or the base model's in `base` and the motion model's
+    /// `unet` in `motion/musev`.
+    ///
+    /// # Errors
+    /// When a part is not there; the error names all that are missing.
+    pub fn whole(folder: &Path) -> Result<Self> {
+        let or_itself = |inner: &str| match folder.join(inner) {
+            inner if inner.is_dir() => inner,
+            _ => folder.to_path_buf(),
+        };
+        let (base, unet) = (or_itself("base"), or_itself("motion/musev"));
+        let parts = ["text_encoder", "tokenizer", "vae", "unet", "scheduler"];
+        let missing: Vec<String> = parts
+            .map(|part| base.join(part))
+            .into_iter()
+            .chain((unet != base).then(|| unet.join("unet")))
+            .filter(|part| !part.is_dir())
+            .map(|part| part.strip_prefix(folder).unwrap_or(&part).display().to_string())
+            .collect();
+        if !missing.is_empty() {
+            let reason = format!(
+                "is no whole model: {} missing; a model has the folders {}, or these in base and \
+                 the motion's unet in motion/musev",
+                missing.join(", "),
+                parts.join(", ")
+            );
+            return Err(Error::checkpoint(folder, reason));
+        }
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let vae = base.join("vae");
+        let name = name.unwrap_or_else(|| "model".to_owned());
+        Ok(Self { name, base, unet, vae, variant: Variant::default() })
+    }
+
     /// Finds the models that `base` names, each with the motion model `unet` and the VAE `vae` (a
     /// path or a name). "all" takes those base models of the table that exist on this machine.
     ///

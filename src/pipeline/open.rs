@@ -6,6 +6,7 @@ use burn::tensor::{Device, FloatDType};
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::{KeyRename, LoadOptions, Weights, load};
+use crate::config::ModelSpec;
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
 use crate::models::clip::text::{self, CLIPTextConfig};
@@ -25,6 +26,12 @@ pub struct ModelPaths {
     pub unet: PathBuf,
     /// A VAE that replaces the base model's.
     pub vae: Option<PathBuf>,
+}
+
+impl From<&ModelSpec> for ModelPaths {
+    fn from(spec: &ModelSpec) -> Self {
+        Self { sd_model: spec.base.clone(), unet: spec.unet.clone(), vae: Some(spec.vae.clone()) }
+    }
 }
 
 /// Tensors that may be absent: glob patterns over state-dict keys.

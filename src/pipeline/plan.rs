@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Mode, Request};
 
 /// Sizes above this are taken for a mistake: their latents alone would fill any machine.
-const MAX_SIDE: usize = 8192;
+pub(crate) const MAX_SIDE: usize = 8192;
 /// Frames above this are taken for a mistake; longer videos are chained shots.
 const MAX_FRAMES: usize = 100_000;
 

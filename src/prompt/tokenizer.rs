@@ -59,6 +59,9 @@ impl ClipTokenizer {
             Some(token) => id(&token)?,
             None => eos,
         };
+        // Text of any language is spelt in bytes: a vocabulary without them fails here, not at the
+        // first prompt.
+        inner.encode("\u{10ffff}", false).map_err(|e| damaged(&origin, e))?;
         Ok(Self { inner, special: SpecialTokens { bos, eos, pad } })
     }
 

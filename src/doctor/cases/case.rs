@@ -10,7 +10,29 @@ use serde_json::Value;
 use crate::checkpoint::Weights;
 use crate::error::{Error, Result};
 
-/// A case folder, its tensors not yet read.
+/// A case folder inside the binary.
+#[derive(Debug)]
+pub struct EmbeddedCase {
+    /// Name of the case.
+    pub name: &'static str,
+    /// `case.json`.
+    pub json: &'static str,
+    /// `weights.safetensors`.
+    pub weights: &'static [u8],
+    /// `inputs.safetensors`.
+    pub inputs: &'static [u8],
+    /// `outputs.safetensors`.
+    pub outputs: &'static [u8],
+}
+
+/// Where the files of a case are.
+#[derive(Debug)]
+enum Source {
+    Folder(PathBuf),
+    Embedded(&'static EmbeddedCase),
+}
+
+/// A case, its tensors not yet read.
 #[derive(Debug)]
 pub struct Case {
     /// Name of the case.
@@ -19,7 +41,7 @@ pub struct Case {
     pub kind: String,
     /// The whole `case.json`.
     pub json: Value,
-    folder: PathBuf,
+    source: Source,
 }
 
 impl Case {
@@ -30,14 +52,28 @@ impl Case {
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("case.json");
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        let json: Value = serde_json::from_str(&text)
-            .map_err(|e| Error::config(path.display().to_string(), e.to_string()))?;
+        Self::parse(&text, Source::Folder(folder.to_owned()))
+    }
+
+    /// Reads the case inside the binary.
+    ///
+    /// # Errors
+    /// As [`Case::open`].
+    pub fn embedded(case: &'static EmbeddedCase) -> Result<Self> {
+        Self::parse(case.json, Source::Embedded(case))
+    }
+
+    fn parse(text: &str, source: Source) -> Result<Self> {
+        let origin = source.file("case.json").display().to_string();
+        let json: Value = serde_json::from_str(&with_nulls(text))
+            .map_err(|e| Error::config(origin.clone(), e.to_string()))?;
         let field = |key: &str| {
-            json[key].as_str().map(str::to_owned).ok_or_else(|| {
-                Error::config(path.display().to_string(), format!("has no text `{key}`"))
-            })
+            json[key]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| Error::config(origin.clone(), format!("has no text `{key}`")))
         };
-        Ok(Self { name: field("name")?, kind: field("kind")?, folder: folder.to_owned(), json })
+        Ok(Self { name: field("name")?, kind: field("kind")?, source, json })
     }
 
     /// The largest relative error allowed; 0 for cases of exact values.
@@ -68,11 +104,12 @@ impl Case {
 
     /// The weights of this case, or of the case named by `weights_from` beside it.
     pub fn weights(&self) -> Result<Weights> {
-        let folder = match self.json["weights_from"].as_str() {
-            Some(other) => self.folder.with_file_name(other),
-            None => self.folder.clone(),
-        };
-        Weights::open(&folder.join("weights.safetensors"))
+        match (&self.source, self.json["weights_from"].as_str()) {
+            (Source::Folder(folder), Some(other)) => {
+                Weights::open(&folder.with_file_name(other).join("weights.safetensors"))
+            }
+            (source, _) => source.open("weights.safetensors"),
+        }
     }
 
     /// The recorded inputs.
@@ -87,15 +124,41 @@ impl Case {
 
     /// An error about this case.
     pub fn error(&self, reason: impl Into<String>) -> Error {
-        Error::config(self.folder.join("case.json").display().to_string(), reason)
+        Error::config(self.source.file("case.json").display().to_string(), reason)
     }
 
     fn tensors(&self, file: &str) -> Result<Tensors> {
-        let path = self.folder.join(file);
-        let weights = Weights::open(&path)?;
+        let weights = self.source.open(file)?;
         let names: Vec<String> = weights.names().map(str::to_owned).collect();
         let read = |name: String| Ok((name.clone(), weights.tensor(&name)?));
-        Ok(Tensors { map: names.into_iter().map(read).collect::<Result<_>>()?, path })
+        let map = names.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Tensors { map, path: self.source.file(file) })
+    }
+}
+
+impl Source {
+    /// What errors call the file `name`.
+    fn file(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.join(name),
+            Self::Embedded(case) => Path::new(case.name).join(name),
+        }
+    }
+
+    /// The tensors of the file `name`.
+    fn open(&self, name: &str) -> Result<Weights> {
+        let path = self.file(name);
+        match self {
+            Self::Folder(_) => Weights::open(&path),
+            Self::Embedded(case) => {
+                let bytes = match name {
+                    "weights.safetensors" => case.weights,
+                    "inputs.safetensors" => case.inputs,
+                    _ => case.outputs,
+                };
+                Weights::from_bytes(&path.to_string_lossy(), bytes.to_vec())
+            }
+        }
     }
 }
 
@@ -182,6 +245,26 @@ impl Comparison {
     }
 }
 
+/// `text` with null for the numbers that Python writes and JSON does not have: `NaN`, `Infinity`.
+fn with_nulls(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    // Every second piece between quotes is a string; an escaped quote does not end it.
+    let mut in_string = false;
+    for piece in text.split_inclusive('"') {
+        if in_string {
+            plain.push_str(piece);
+            let body = piece.strip_suffix('"').unwrap_or(piece);
+            let escapes = body.len() - body.trim_end_matches('\\').len();
+            in_string = escapes % 2 == 1 || !piece.ends_with('"');
+        } else {
+            let piece = piece.replace("-Infinity", "null");
+            plain.push_str(&piece.replace("Infinity", "null").replace("NaN", "null"));
+            in_string = true;
+        }
+    }
+    plain
+}
+
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     if got.len() != want.len() || got.iter().any(|v| !v.is_finite()) {
         return f64::INFINITY;
@@ -190,4 +273,16 @@ fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     let difference =
         got.iter().zip(want).fold(0.0f64, |m, (g, w)| m.max((f64::from(*g) - f64::from(*w)).abs()));
     if difference == 0.0 { 0.0 } else { difference / scale.max(f64::MIN_POSITIVE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_nulls;
+
+    #[test]
+    fn what_python_calls_a_number_becomes_null() {
+        let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "NaN \" NaN \\": "NaN", "c": NaN}"#;
+        let plain = r#"{"a": null, "b": [null, null], "NaN \" NaN \\": "NaN", "c": null}"#;
+        assert_eq!(with_nulls(text), plain);
+    }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde::Serialize;
 
-pub use case::{Case, Comparison, Tensors};
+pub use case::{Case, Comparison, EmbeddedCase, Tensors};
 
 use crate::error::{Error, Result};
 
@@ -58,7 +58,12 @@ enum Outcome {
 /// Runs the case in `folder` on `device`.
 pub async fn run(folder: &Path, device: &Device) -> CaseReport {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let case = match Case::open(folder) {
+    run_case(name, Case::open(folder), device).await
+}
+
+/// Runs `case` on `device`; `name` stands in where it could not be read.
+pub(super) async fn run_case(name: String, case: Result<Case>, device: &Device) -> CaseReport {
+    let case = match case {
         Ok(case) => case,
         Err(error) => return report(name, "unknown", 0.0, Err(error)),
     };

@@ -1,0 +1,25 @@
+//! One module a command: its options and what it does with the library.
+
+pub(crate) mod bench;
+pub(crate) mod devices;
+pub(crate) mod doctor;
+pub(crate) mod inspect;
+pub(crate) mod text2video;
+
+use std::process::ExitCode;
+
+use indicatif::ProgressBar;
+
+use crate::args::{Cli, Command};
+
+/// Runs the command that was typed.
+pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
+    let json = cli.common.json;
+    match cli.command {
+        Command::Text2video(args) => text2video::run(&args, json, bar),
+        Command::Devices(args) => devices::run(&args, json),
+        Command::Inspect(args) => inspect::run(&args, json),
+        Command::Bench(args) => bench::run(&args, json),
+        Command::Doctor(args) => doctor::run(&args, json),
+    }
+}

@@ -1,0 +1,198 @@
+//! From options and tasks to the videos to make, everything checked that can be before the device
+//! works.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use musev::{
+    Error, Format, Frame, ModelChoice, ModelSpec, OutputName, Result, Task, TaskFile, TaskImages,
+    Text2Video,
+};
+use serde_json::json;
+
+use super::options::{Input, Model, Output, Text2videoArgs};
+use super::settings;
+use crate::progress::Progress;
+
+/// The largest seed that is taken when none is given: the original's.
+const LARGEST_RANDOM_SEED: u64 = 100_000_000;
+
+/// A video with the task it belongs to.
+pub(crate) struct TaskVideo {
+    task: Task,
+    video: Text2Video,
+}
+
+/// A video to make with a model.
+pub(crate) struct Job {
+    pub(crate) name: String,
+    pub(crate) video: Text2Video,
+    pub(crate) path: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) save_images: bool,
+}
+
+/// The models that were asked for.
+pub(crate) fn models(args: &Model) -> Result<Vec<ModelSpec>> {
+    if let Some(folder) = &args.model {
+        return Ok(vec![ModelSpec::whole(folder)?]);
+    }
+    let choice = |table: &Option<PathBuf>, name: &str| ModelChoice {
+        table: table.clone(),
+        name: name.to_owned(),
+    };
+    ModelSpec::find(
+        &choice(&args.sd_model_cfg_path, &args.sd_model_name),
+        &choice(&args.unet_model_cfg_path, &args.unet_model_name),
+        &args.vae_model_path,
+        &musev::checkpoint_root(args.model_dir.as_deref()),
+    )
+}
+
+/// The tasks of the task file that were asked for, or the one that the options describe.
+pub(crate) fn tasks(input: &Input) -> Result<Vec<Task>> {
+    match &input.tasks {
+        Some(file) => TaskFile::open(file)?.select(&input.target_datas),
+        None => Ok(vec![Task {
+            name: input.image.first().map_or_else(|| "prompt".to_owned(), |path| stem(path)),
+            prompt: input.prompt.clone().unwrap_or_default(),
+            images: TaskImages { condition_images: input.image.clone(), ..TaskImages::default() },
+            ..Task::default()
+        }]),
+    }
+}
+
+/// Why no task was found, with the names there are.
+pub(crate) fn nothing_matched(input: &Input) -> Result<String> {
+    let names = match &input.tasks {
+        Some(file) => TaskFile::open(file)?.names(),
+        None => Vec::new(),
+    };
+    let (wanted, known) = (&input.target_datas, names.join(", "));
+    Ok(format!("target-datas: no task is called {wanted}; the file has {known}"))
+}
+
+/// The videos of `tasks`, checked as far as they can be without a model.
+pub(crate) fn videos(args: &Text2videoArgs, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskVideo>> {
+    let defaults = settings::defaults(args)?;
+    let mut all = Vec::new();
+    for task in tasks {
+        let prepare = || defaults.prepare(&task, pictures(&task, args.input.no_condition_image)?);
+        let videos = match &args.input.tasks {
+            Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
+            None => prepare()?,
+        };
+        for video in videos {
+            for repeat in 0..u64::from(args.output.n_repeat) {
+                let mut video = video.clone();
+                let seed = args.sampling.seed.map(|seed| seed.wrapping_add(repeat));
+                video.shot.sampling.seed = seed.unwrap_or_else(random_seed);
+                all.push(TaskVideo { task: task.clone(), video });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// `videos` made with the model called `model`, those aside that are there already.
+pub(crate) fn jobs(
+    args: &Text2videoArgs,
+    videos: &[TaskVideo],
+    model: &str,
+    progress: &mut Progress,
+) -> Result<Vec<Job>> {
+    let jobs: Result<Vec<Job>> = videos.iter().map(|video| job(args, video, model)).collect();
+    let mut jobs = jobs?;
+    jobs.retain(|job| args.output.output.is_some() || !is_done(job, &args.output, progress));
+    Ok(jobs)
+}
+
+/// Whether all of `jobs` could be written where they belong.
+pub(crate) fn check<'a>(jobs: impl Iterator<Item = &'a Job>, output: &Output) -> Result<()> {
+    if output.output.is_none() {
+        let folder = &output.output_dir;
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+    }
+    for (count, job) in jobs.enumerate() {
+        if count > 0 && output.output.is_some() {
+            let reason = "several videos do not fit one file; use output-dir";
+            return Err(Error::request("output", reason));
+        }
+        let size = (job.video.shot.size.width, job.video.shot.size.height);
+        musev::check_output(&job.path, job.format, size)?;
+        if job.save_images {
+            musev::check_output(&job.path.with_extension(""), Format::Png, size)?;
+        }
+    }
+    Ok(())
+}
+
+fn job(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> Result<Job> {
+    let (path, format) = match &args.output.output {
+        Some(path) => (path.clone(), Format::from_extension(path)?),
+        None => {
+            let format = args.output.save_filetype;
+            let name = output_name(args, video, model);
+            (args.output.output_dir.join(format!("{name}.{}", format.extension())), format)
+        }
+    };
+    Ok(Job {
+        name: video.task.name.clone(),
+        video: video.video.clone(),
+        path: musev::output_path(&path, format),
+        format,
+        save_images: args.output.save_images && format != Format::Png,
+    })
+}
+
+fn output_name(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> String {
+    let TaskVideo { task, video } = video;
+    let negative = args.input.video_negative_prompt.as_ref().unwrap_or(&args.input.negative_prompt);
+    let sampling = &video.shot.sampling;
+    OutputName {
+        model,
+        case: &task.name,
+        size: (video.shot.size.width, video.shot.size.height),
+        time_size: video.shot.frames,
+        n_batch: video.shots,
+        seed: sampling.seed,
+        prompt: &video.shot.prompt.positive,
+        img_weight: task.img_weight.unwrap_or(args.sampling.img_weight),
+        motion_speed: task.motion_speed.unwrap_or(args.compatibility.motion_speed),
+        strength: args.compatibility.strength,
+        video_guidance_scale: args.sampling.video_guidance_scale,
+        condition: (&task.images.condition_images, video.redraw_condition_image),
+        w_ind_noise: sampling.noise.w_ind_noise,
+        negative_prompt: task.video_negative_prompt.as_ref().unwrap_or(negative),
+    }
+    .stem()
+}
+
+/// Whether the video was made earlier; tells so.
+fn is_done(job: &Job, output: &Output, progress: &mut Progress) -> bool {
+    let is_done = !output.overwrite && job.path.exists();
+    if is_done {
+        let path = job.path.display().to_string();
+        progress.say(&format!("{path} is there already; --overwrite makes it again"));
+        progress.tell(&json!({ "event": "skipped", "path": path }));
+    }
+    is_done
+}
+
+fn pictures(task: &Task, leave_out: bool) -> Result<Vec<Frame>> {
+    if leave_out {
+        return Ok(Vec::new());
+    }
+    task.images.condition_images.iter().map(|path| musev::read_frame(path)).collect()
+}
+
+/// A number that nobody can foresee, as far as one process needs it: the keys of the standard
+/// library's hash maps are drawn from the system.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) % (LARGEST_RANDOM_SEED + 1)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,14 @@
+//! The `musev` command as users meet it: the real binary, in a fresh folder, on the CPU.
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/bad_models.rs"]
+mod bad_models;
+#[path = "../../tests/common/checkpoints.rs"]
+mod checkpoints;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/sandbox.rs"]
+mod sandbox;
+#[path = "cli/videos.rs"]
+mod videos;
