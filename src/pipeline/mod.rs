@@ -23,6 +23,7 @@ pub use prepare::{Length, TaskDefaults};
 pub use request::{ConditionFrames, Mode, Prompt, Request, Sampling, Size, VisionCondition};
 pub use shots::{FirstFrame, Text2Video};
 pub use text::TextEncoder;
+pub(crate) use text::encode_chunks;
 pub use watch::{Event, Unwatched, Watch};
 pub use window::{Window, WindowSchedule};
 

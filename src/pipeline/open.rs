@@ -59,6 +59,12 @@ impl Pipeline {
         let folder = base.join("text_encoder");
         let config: CLIPTextConfig = read_config(&folder)?;
         config.validate(&origin(&folder))?;
+        if tokenizer.vocabulary_size() > config.vocab_size {
+            let (ids, known) = (tokenizer.vocabulary_size(), config.vocab_size);
+            let reason = format!("the tokenizer has {ids} tokens, the text encoder only {known}");
+            return Err(Error::config(base.join("tokenizer").display().to_string(), reason));
+        }
+        let text_width = config.hidden_size;
         let cpu = Device::flex();
         let loader = Loader { allow_missing, dtype: FloatDType::F32, device: &cpu };
         let weights = Weights::open(&folder)?;
@@ -76,6 +82,14 @@ impl Pipeline {
         let folder = paths.unet.join("unet");
         let config: UNet3DConditionModelConfig = read_config(&folder)?;
         config.validate(&origin(&folder))?;
+        if config.cross_attention_dim != text_width {
+            let wanted = config.cross_attention_dim;
+            let reason = format!(
+                "cross_attention_dim is {wanted}, but the text encoder's states have {text_width} \
+                 channels; the base model and the motion model do not belong together"
+            );
+            return Err(Error::config(origin(&folder), reason));
+        }
         // The base model's spatial weights replace those the motion model was saved with.
         let weights = Weights::open(&folder)?.overlay(Weights::open(&base.join("unet"))?)?;
         let unet = loader.load("unet", config.init(&device.device), unet_3d::KEYS, &weights)?;

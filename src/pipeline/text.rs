@@ -3,10 +3,11 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::Result;
+use crate::image_tensor;
 use crate::models::clip::text::CLIPTextModel;
 use crate::pipeline::Prompt;
 use crate::prompt::chunks::WINDOW;
-use crate::prompt::{ClipTokenizer, PromptChunks, chunk_prompts};
+use crate::prompt::{ChunkedPrompts, ClipTokenizer, PromptChunks, chunk_prompts};
 
 /// Tokenizer and text encoder. They run on the CPU, once a prompt: there it takes a moment, while
 /// the token embedding (151 MB) exceeds the largest buffer that many graphics drivers bind.
@@ -35,30 +36,33 @@ impl TextEncoder {
         let positive = self.tokenizer.encode_weighted(&prompt.positive)?;
         let negative =
             guidance.then(|| self.tokenizer.encode_weighted(&prompt.negative)).transpose()?;
-        let chunked = chunk_prompts(&positive, negative.as_ref(), self.tokenizer.special_tokens());
-        let prompts: Vec<&PromptChunks> =
-            chunked.negative.iter().chain([&chunked.prompt]).collect();
-        let states = encode_chunks(&self.model, &prompts);
+        let special = self.tokenizer.special_tokens();
+        let chunked = chunk_prompts(&positive, negative.as_ref(), special);
+        let states = encode_chunks(&self.model, &chunked, &Device::flex());
         let shape = states.dims();
-        let values = crate::image_tensor::read(states).await?;
+        let values = image_tensor::read(states).await?;
         Ok(Tensor::from_data(TensorData::new(values, shape), device))
     }
 }
 
-/// Weighted states of prompts with equally many windows.
+/// Weighted states of a prompt, after those of its negative prompt if there is one.
 ///
 /// # Shapes
 /// - output: `[prompts, 77k, c]`
-pub(crate) fn encode_chunks(model: &CLIPTextModel, prompts: &[&PromptChunks]) -> Tensor<3> {
-    let device = Device::flex();
-    let windows = prompts.first().map_or(0, |prompt| prompt.windows.len());
+pub(crate) fn encode_chunks(
+    model: &CLIPTextModel,
+    chunked: &ChunkedPrompts,
+    device: &Device,
+) -> Tensor<3> {
+    let prompts: Vec<&PromptChunks> = chunked.negative.iter().chain([&chunked.prompt]).collect();
+    let count = chunked.prompt.windows.len();
     let ids: Vec<i32> =
-        prompts.iter().flat_map(|p| p.windows.iter().flatten().map(|&id| id as i32)).collect();
-    let weights: Vec<f32> = prompts.iter().flat_map(|p| p.weights.iter().copied()).collect();
-    let ids = TensorData::new(ids, [prompts.len(), windows, WINDOW]);
-    let weights = TensorData::new(weights, [prompts.len(), windows * WINDOW]);
+        prompts.iter().flat_map(|p| p.windows.iter().flatten()).map(|&id| id as i32).collect();
+    let weights: Vec<f32> = prompts.iter().flat_map(|p| &p.weights).copied().collect();
+    let ids = TensorData::new(ids, [prompts.len(), count, WINDOW]);
+    let weights = TensorData::new(weights, [prompts.len(), count * WINDOW]);
     model.encode_weighted(
-        Tensor::<3, Int>::from_data(ids, &device),
-        Tensor::<2>::from_data(weights, &device),
+        Tensor::<3, Int>::from_data(ids, device),
+        Tensor::<2>::from_data(weights, device),
     )
 }

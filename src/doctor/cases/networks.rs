@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::activation::silu;
-use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::Deserialize;
 
 use super::{Case, Comparison, Tensors};
@@ -14,7 +14,8 @@ use crate::models::vae::{self, AutoencoderKLConfig};
 use crate::nn::resnet_2d::ResnetBlock2DConfig;
 use crate::nn::temporal_conv::TemporalConvLayerConfig;
 use crate::nn::temporal_transformer::TransformerTemporalModelConfig;
-use crate::prompt::{PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
+use crate::pipeline::encode_chunks;
+use crate::prompt::{SpecialTokens, WeightedIds, chunk_prompts};
 
 /// A case in the middle of being run.
 struct Run<'a> {
@@ -178,9 +179,7 @@ pub(super) async fn weighted_prompt(case: &Case, device: &Device) -> Result<Vec<
         SpecialTokens { bos: ids.bos_token_id, eos: ids.eos_token_id, pad: ids.pad_token_id };
     let (prompt, negative) = (run.prompt("prompt")?, run.prompt("negative")?);
     let chunked = chunk_prompts(&prompt, Some(&negative), special);
-    let prompts: Vec<PromptChunks> = chunked.negative.into_iter().chain([chunked.prompt]).collect();
-    let (windows, weights) = stacked(&prompts, device);
-    let embeds = model.encode_weighted(windows, weights);
+    let embeds = encode_chunks(&model, &chunked, device);
     Ok(vec![run.outputs.compare("embeds", embeds).await?])
 }
 
@@ -193,17 +192,4 @@ impl Run<'_> {
         weights.truncate(ids.len());
         Ok(WeightedIds { ids, weights })
     }
-}
-
-/// `[b, k, n]` ids and `[b, k·n]` weights of prompts with equally many windows.
-fn stacked(prompts: &[PromptChunks], device: &Device) -> (Tensor<3, Int>, Tensor<2>) {
-    let ids: Vec<i32> =
-        prompts.iter().flat_map(|p| p.windows.iter().flatten()).map(|&id| id as i32).collect();
-    let weights: Vec<f32> = prompts.iter().flat_map(|p| &p.weights).copied().collect();
-    let (b, n) = (prompts.len(), weights.len() / prompts.len());
-    let k = prompts[0].windows.len();
-    (
-        Tensor::from_data(TensorData::new(ids, [b, k, n / k]), device),
-        Tensor::from_data(TensorData::new(weights, [b, n]), device),
-    )
 }
