@@ -1,5 +1,17 @@
 //! musev animates a picture, or a prompt, into a clip of any length by visual-conditioned parallel
 //! denoising: MuseV (Stable Diffusion 1.5 with a motion module) on burn and wgpu.
+//!
+//! ```no_run
+//! use musev::{DeviceChoice, ModelPaths, OpenDevice, Pipeline, Precision, Text2Video, Unwatched};
+//!
+//! # async fn run(paths: ModelPaths, video: Text2Video) -> musev::Result<()> {
+//! let device = OpenDevice::start(&DeviceChoice::Auto, Precision::Auto).await?;
+//! let pipeline = Pipeline::open(&paths, &[], &device, &mut Unwatched)?;
+//! let clip = pipeline.text2video(&video, &mut Unwatched).await?;
+//! assert!(!clip.frames.is_empty());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod checkpoint;
 pub mod config;
