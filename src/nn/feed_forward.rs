@@ -83,6 +83,8 @@ mod tests {
         // 2·167 tokens: a whole slice and an incomplete one, across the batch.
         let x = Tensor::<3>::random([2, 167, 8], Distribution::Normal(0.0, 1.0), &device);
         let want = ff.forward_slice(x.clone()).into_data();
-        ff.forward_in_slices(x, 256).into_data().assert_approx_eq::<f32>(&want, Tolerance::absolute(1e-5));
+        ff.forward_in_slices(x, 256)
+            .into_data()
+            .assert_approx_eq::<f32>(&want, Tolerance::absolute(1e-5));
     }
 }

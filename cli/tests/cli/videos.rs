@@ -71,6 +71,42 @@ fn a_photograph_becomes_40_frames_through_five_windows() {
     assert!(starts("out/a.webp", 8, b"WEBP"));
 }
 
+/// Slow, and needs a graphics adapter (a software one will do): `MUSEV_SLOW=1 cargo test`.
+#[test]
+fn the_cpu_and_a_graphics_adapter_make_the_same_video() {
+    if std::env::var_os("MUSEV_SLOW").is_none() {
+        eprintln!("skipped: set MUSEV_SLOW=1 to compare the devices");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let image = photograph();
+    let mut videos = Vec::new();
+    for device in ["cpu", "wgpu"] {
+        let out = format!("out/{device}.png");
+        let words = ["--image", &image, "--frames", "40", "--seed", "1", "-o", &out];
+        let mut words = with_steps("2", &words);
+        let at = words.iter().position(|word| *word == "cpu").expect("a device is named");
+        words[at] = device;
+        sandbox.succeed(&words);
+        videos.push(frames(&sandbox.path(&format!("out/{device}"))));
+    }
+    let squares: Vec<f64> = videos[0]
+        .iter()
+        .zip(&videos[1])
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .collect();
+    assert_eq!((squares.len(), videos[1].len()), (40 * 64 * 64 * 3, videos[0].len()));
+    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+    let psnr = 10.0 * (255.0 * 255.0 / mean.max(f64::MIN_POSITIVE)).log10();
+    assert!(psnr >= 45.0, "{psnr:.1} dB");
+}
+
+/// The levels of all pictures in `folder`, one after the other.
+fn frames(folder: &Path) -> Vec<u8> {
+    let read = |name: String| musev::read_frame(&folder.join(name)).expect("it was written").data;
+    super::sandbox::list(folder).into_iter().flat_map(read).collect()
+}
+
 #[test]
 fn events_tell_the_run_in_order() {
     let sandbox = Sandbox::new();
