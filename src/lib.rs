@@ -47,7 +47,7 @@ pub use doctor::{
 };
 pub use error::{Error, Result};
 pub use media::{
-    Format, Frame, Video, check_output, output_path, read_frame, write as write_video,
+    Format, Frame, Video, check_output, output_path, read_frame, write as write_video, write_info,
 };
 pub use pipeline::{
     ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelPaths, Noise,

@@ -5,6 +5,7 @@ mod format;
 mod frame;
 #[cfg(feature = "h264")]
 mod h264;
+mod label;
 #[cfg(not(target_family = "wasm"))]
 mod output;
 mod palette;
@@ -23,6 +24,7 @@ pub mod webp;
 pub use color::{match_histogram, match_video_to_first_frame};
 pub use format::{Format, encode};
 pub use frame::{Frame, Video};
+pub use label::write_info;
 #[cfg(not(target_family = "wasm"))]
 pub use output::{check_output, output_path, write};
 pub use read::decode_frame;

@@ -78,8 +78,11 @@ async fn make(
         "seed": seed, "steps": steps.video, "shots": job.video.shots, "fps": job.video.fps,
         "device": device.description, "dtype": format!("{:?}", device.dtype).to_lowercase(),
     }));
-    let video = pipeline.text2video(&job.video, progress).await?;
+    let mut video = pipeline.text2video(&job.video, progress).await?;
     progress.end();
+    if job.write_info {
+        musev::write_info(&mut video, &job.name);
+    }
     musev::write_video(&video, &job.path, job.format)?;
     if job.save_images {
         musev::write_video(&video, &job.path.with_extension(""), Format::Png)?;

@@ -30,6 +30,7 @@ pub(crate) struct Job {
     pub(crate) path: PathBuf,
     pub(crate) format: Format,
     pub(crate) save_images: bool,
+    pub(crate) write_info: bool,
 }
 
 /// The models that were asked for.
@@ -142,6 +143,7 @@ fn job(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> Result<Job> {
         path: musev::output_path(&path, format),
         format,
         save_images: args.output.save_images && format != Format::Png,
+        write_info: args.output.write_info,
     })
 }
 

@@ -106,6 +106,9 @@ pub(crate) struct Output {
     /// Write the frames as PNG files too, in a folder named like the video.
     #[arg(long)]
     pub(crate) save_images: bool,
+    /// Write the task's name and the frame's number onto every frame.
+    #[arg(long)]
+    pub(crate) write_info: bool,
     /// Make videos again that --output-dir has already.
     #[arg(long)]
     pub(crate) overwrite: bool,
