@@ -23,27 +23,25 @@ struct Sizes {
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(4) var<uniform> sizes: Sizes;
 
-// Where the window of an output pixel begins in x; rows and columns wrap below 0, where the
-// padding is, and are then larger than any size.
+// Where the window of an output pixel begins in x, and which of its taps are not in the padding.
 struct Place {
     origin: u32,
-    row: u32,
-    column: u32,
+    taps: u32,
 }
 
 fn locate(pixel: u32) -> Place {
     let image = pixel / sizes.out_plane;
     let position = pixel % sizes.out_plane;
+    // Rows and columns wrap below 0 and are then larger than any size.
     let row = position / sizes.out_width * sizes.stride - sizes.padding;
     let column = position % sizes.out_width * sizes.stride - sizes.padding;
+    var taps = 0u;
+    for (var tap = 0u; tap < TAPS; tap++) {
+        let inside = row + tap / KERNEL < sizes.in_height && column + tap % KERNEL < sizes.in_width;
+        taps |= u32(inside) << tap;
+    }
     let plane = image * sizes.in_channels * sizes.in_plane;
-    return Place(plane + row * sizes.in_width + column, row, column);
-}
-
-fn tap_inside(place: Place, tap: u32) -> bool {
-    let row = place.row + tap / KERNEL;
-    let column = place.column + tap % KERNEL;
-    return row < sizes.in_height && column < sizes.in_width;
+    return Place(plane + row * sizes.in_width + column, taps);
 }
 
 fn tap_offset(tap: u32) -> u32 {

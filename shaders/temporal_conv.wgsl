@@ -20,21 +20,20 @@ struct Sizes {
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(4) var<uniform> sizes: Sizes;
 
-// A pixel of the frame before (origin wraps below 0), and that frame's number in the clip.
+// A pixel of the frame before (origin wraps below 0), and which of the frames before, at and after
+// are in its clip.
 struct Place {
     origin: u32,
-    frame: u32,
+    taps: u32,
 }
 
 fn locate(pixel: u32) -> Place {
     let image = pixel / sizes.out_plane;
     let position = pixel % sizes.out_plane;
     let plane = (image - 1u) * sizes.in_channels * sizes.in_plane;
-    return Place(plane + position, image % sizes.frames - 1u);
-}
-
-fn tap_inside(place: Place, tap: u32) -> bool {
-    return place.frame + tap < sizes.frames;
+    let frame = image % sizes.frames;
+    let taps = u32(frame > 0u) | 2u | u32(frame + 1u < sizes.frames) << 2u;
+    return Place(plane + position, taps);
 }
 
 fn tap_offset(tap: u32) -> u32 {

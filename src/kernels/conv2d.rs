@@ -65,30 +65,31 @@ pub(super) fn output_shape(x: &Shape, weight: &Shape, geometry: Conv2dGeometry) 
     Shape::new([x[0], weight[0], side(x[2]), side(x[3])])
 }
 
-/// Channels and pixels of the result that one workgroup computes.
+/// How the result is cut into the tiles that a workgroup computes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tile {
-    pub(super) channels: usize,
-    pub(super) pixels: usize,
+pub(super) struct Tiling {
+    /// Pixels of one tile, a `TILE_N` of `shaders/variants.txt`.
+    pub(super) tile_pixels: usize,
+    /// Tiles of channels, then tiles of pixels folded.
+    pub(super) grid: [u32; 3],
 }
 
-impl Tile {
-    /// The tile for a result of `channels` x `pixels`: a large one does more with what it reads,
-    /// a narrow one computes less that nobody asked for.
-    pub(super) fn for_output(channels: usize, pixels: usize) -> Self {
-        let half_empty_tile = (1..=64).contains(&(pixels % 128));
-        match (channels, pixels) {
-            (..=32, _) => Self { channels: 32, pixels: 128 },
-            (_, ..=32) => Self { channels: 128, pixels: 32 },
-            (_, ..1024) if half_empty_tile => Self { channels: 64, pixels: 64 },
-            _ => Self { channels: 64, pixels: 128 },
-        }
-    }
+impl Tiling {
+    /// `TILE_M` of `implicit_gemm`.
+    const TILE_CHANNELS: usize = 32;
+    const TILE_PIXELS: [usize; 6] = [256, 160, 128, 80, 64, 32];
+    /// What a tile does whatever its width, mostly staging weights, counted in pixels.
+    const COST_OF_TILE: usize = 24;
 
-    /// Tiles of channels, then tiles of pixels folded.
-    pub(super) fn grid(self, channels: usize, pixels: usize) -> [u32; 3] {
-        let [y, z] = fold(pixels.div_ceil(self.pixels));
-        [channels.div_ceil(self.channels) as u32, y, z]
+    /// The cheapest tiling: wide tiles stage the weights seldom, narrow ones compute fewer pixels
+    /// past the end.
+    pub(super) fn for_output(channels: usize, pixels: usize) -> Self {
+        let cost = |&tile: &usize| pixels.div_ceil(tile) * (tile + Self::COST_OF_TILE);
+        let tile_pixels =
+            Self::TILE_PIXELS.into_iter().min_by_key(cost).expect("there are tile sizes");
+        let [y, z] = fold(pixels.div_ceil(tile_pixels));
+        let grid = [channels.div_ceil(Self::TILE_CHANNELS) as u32, y, z];
+        Self { tile_pixels, grid }
     }
 }
 
@@ -105,8 +106,8 @@ pub(super) fn launch(
     let [n, _, out_h, out_w] = shape.dims();
     let out = uninitialised(&x, shape);
     let pixels = n * out_h * out_w;
-    let tile = Tile::for_output(c_out, pixels);
-    let constants = [("KERNEL", kernel), ("TILE_M", tile.channels), ("TILE_N", tile.pixels)];
+    let tiling = Tiling::for_output(c_out, pixels);
+    let constants = [("KERNEL", kernel), ("TILE_N", tiling.tile_pixels)];
     Launch {
         shader: Shader::new("conv2d", x.dtype, &constants),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
@@ -123,7 +124,7 @@ pub(super) fn launch(
             geometry.pad_begin,
         ]
         .map(|size| size as u32),
-        grid: tile.grid(c_out, pixels),
+        grid: tiling.grid,
     }
     .run(&x);
     out

@@ -5,7 +5,7 @@ use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::{Shape, Tensor};
 
 use super::bridge::{Launch, ShaderOps, contiguous, shader_serves, uninitialised};
-use super::conv2d::Tile;
+use super::conv2d::Tiling;
 use super::flex::{self, CpuOps};
 use super::source::Shader;
 
@@ -51,13 +51,13 @@ pub(super) fn launch(
     let c_out = weight.shape()[0];
     let out = uninitialised(&x, output_shape(&x.shape(), &weight.shape()));
     let pixels = n * h * w;
-    let tile = Tile::for_output(c_out, pixels);
-    let constants = [("TILE_M", tile.channels), ("TILE_N", tile.pixels)];
+    let tiling = Tiling::for_output(c_out, pixels);
+    let constants = [("TILE_N", tiling.tile_pixels)];
     Launch {
         shader: Shader::new("temporal_conv", x.dtype, &constants),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
         sizes: &[c_out, c_in, pixels, h * w, h * w, frames].map(|size| size as u32),
-        grid: tile.grid(c_out, pixels),
+        grid: tiling.grid,
     }
     .run(&x);
     out
