@@ -213,6 +213,17 @@ fn tasks_become_files_that_name_their_settings_and_are_not_made_twice() {
 }
 
 #[test]
+fn the_task_and_the_frame_are_written_onto_the_frames_on_request() {
+    let sandbox = Sandbox::new();
+    let words = ["--image", "picture.png", "--frames", "2", "--seed", "5", "-o"];
+    sandbox.succeed(&small(&[&words[..], &["out/plain.png"]].concat()));
+    sandbox.succeed(&small(&[&words[..], &["out/told.png", "--write_info"]].concat()));
+    let [plain, told] = ["out/plain", "out/told"].map(|folder| frames(&sandbox.path(folder)));
+    let changed = plain.iter().zip(&told).filter(|(a, b)| a != b).count();
+    assert!(0 < changed && changed < plain.len() / 2, "{changed} of {} levels", plain.len());
+}
+
+#[test]
 fn frames_and_repeats_are_written_too() {
     let sandbox = Sandbox::new();
     sandbox.succeed(&small(&[
