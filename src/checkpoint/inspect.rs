@@ -252,7 +252,7 @@ fn missing(parts: &[Part]) -> Vec<String> {
         |name: &str| parts.iter().filter(usable).any(|part| part.name == name && !is_motion(part));
     let mut missing: Vec<String> =
         PARTS.iter().filter(|part| !has(part)).map(|part| format!("base model: {part}")).collect();
-    if !parts.iter().filter(usable).any(|part| is_motion(part)) {
+    if !parts.iter().filter(usable).any(is_motion) {
         missing.push("motion model: unet".to_string());
     }
     missing

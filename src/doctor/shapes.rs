@@ -35,7 +35,7 @@ pub(super) async fn run(checks: &mut Checks<'_>) {
                 a.cast(dtype).matmul(b.cast(dtype))
             };
             let name = format!("matmul_{rows}x{columns}x{inner}");
-            let (got, want) = (run(checks.device, dtype), on_the_cpu(&run));
+            let (got, want) = (run(checks.device, dtype), on_the_cpu(run));
             checks.compare(("shape", &name), tolerance, got, want).await;
         }
         for [frames, c_in, c_out, side, kernel] in CONVOLUTIONS {
@@ -47,7 +47,7 @@ pub(super) async fn run(checks: &mut Checks<'_>) {
                 kernels::conv2d(x.cast(dtype), weight.cast(dtype), bias.cast(dtype), geometry)
             };
             let name = format!("conv_{kernel}x{kernel}_{c_in}_{c_out}_{side}");
-            let (got, want) = (run(checks.device, dtype), on_the_cpu(&run));
+            let (got, want) = (run(checks.device, dtype), on_the_cpu(run));
             checks.compare(("shape", &name), tolerance, got, want).await;
         }
         for [queries, keys, width] in ATTENTIONS {
@@ -59,7 +59,7 @@ pub(super) async fn run(checks: &mut Checks<'_>) {
                 kernels::attention(tokens(queries, 6), tokens(keys, 7), tokens(keys, 8), 8)
             };
             let name = format!("attention_{queries}x{keys}x{width}");
-            let (got, want) = (run(checks.device, dtype), on_the_cpu(&run));
+            let (got, want) = (run(checks.device, dtype), on_the_cpu(run));
             checks.compare(("shape", &name), tolerance, got, want).await;
         }
     }

@@ -118,7 +118,8 @@ fn build(
 /// The pairs of `merges.txt`, best first, after an optional `#version` line.
 fn parse_merges(text: &str) -> std::result::Result<Vec<(String, String)>, String> {
     let lines = text.lines().enumerate().filter(|(number, line)| {
-        !line.trim().is_empty() && !(*number == 0 && line.starts_with("#version"))
+        let header = *number == 0 && line.starts_with("#version");
+        !header && !line.trim().is_empty()
     });
     lines
         .map(|(number, line)| match line.split(' ').collect::<Vec<_>>()[..] {

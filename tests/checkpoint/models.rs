@@ -105,7 +105,6 @@ fn peak_resident() -> Option<usize> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says what it would need")]
 fn a_production_checkpoint_loads_within_its_own_size() {
     let Some(root) = production() else {
         eprintln!(

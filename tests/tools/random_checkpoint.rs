@@ -2,6 +2,8 @@
 //! downloading a model: `cargo run --example random_checkpoint -- FOLDER [tiny]`. The production
 //! size takes 5 GB of disk.
 
+#![expect(clippy::print_stderr, reason = "a command-line tool")]
+
 #[path = "../common/checkpoints.rs"]
 mod checkpoints;
 

@@ -113,6 +113,7 @@ struct CLIPAttention {
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::upper_case_acronyms, reason = "the name in transformers")]
 struct CLIPMLP {
     fc1: Linear,
     fc2: Linear,
