@@ -1,6 +1,7 @@
-// Convolution with a KERNEL x KERNEL window, stride, zero padding and bias, as implicit GEMM.
-// x: [n, c_in, h, w]; weight: [c_out, c_in, KERNEL, KERNEL]; bias: [c_out]; y: [n, c_out, h', w'].
+// Convolution with a 3x3 window, stride, zero padding and bias, as implicit GEMM.
+// x: [n, c_in, h, w]; weight: [c_out, c_in, 3, 3]; bias: [c_out]; y: [n, c_out, h', w'].
 // Grid: (tiles of channels, tiles of pixels folded into y and z); see implicit_gemm.
+const KERNEL = 3u;
 const TAPS = KERNEL * KERNEL;
 #import implicit_gemm
 
@@ -42,6 +43,11 @@ fn locate(pixel: u32) -> Place {
     }
     let plane = image * sizes.in_channels * sizes.in_plane;
     return Place(plane + row * sizes.in_width + column, taps);
+}
+
+fn destination(pixel: u32) -> u32 {
+    let image = pixel / sizes.out_plane;
+    return image * sizes.out_channels * sizes.out_plane + pixel % sizes.out_plane;
 }
 
 fn tap_offset(tap: u32) -> u32 {

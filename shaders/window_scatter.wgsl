@@ -1,23 +1,20 @@
-// Adds one window's prediction into the running sum, and one into the counter of its frames.
-// sum, sum_out: [rows, t, positions]; prediction: [rows, window, positions];
-// counter, counter_out: [t]; slots: [t], a frame's place in the window, or NONE.
-// Grid: elements of sum in steps of WORKGROUP, folded into x and y.
-const NONE = 0xffffffffu;
-
+// Adds one window's prediction into the running sum, and one into the counter of its frames, in
+// place.
+// sum: [rows, t, positions]; counter: [t]; prediction: [rows, window, positions]; places: [window],
+// the frame of the sum that each frame of the window is.
+// Grid: (positions in steps of WORKGROUP, lines of the prediction folded into y and z).
 struct Sizes {
-    elements: u32,
+    lines: u32,
     frames: u32,
     window: u32,
     positions: u32,
 }
 
-@group(0) @binding(0) var<storage, read> sum: array<Elem>;
-@group(0) @binding(1) var<storage, read> counter: array<Elem>;
+@group(0) @binding(0) var<storage, read_write> sum: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> counter: array<Elem>;
 @group(0) @binding(2) var<storage, read> prediction: array<Elem>;
-@group(0) @binding(3) var<storage, read> slots: array<u32>;
-@group(0) @binding(4) var<storage, read_write> sum_out: array<Elem>;
-@group(0) @binding(5) var<storage, read_write> counter_out: array<Elem>;
-@group(0) @binding(6) var<uniform> sizes: Sizes;
+@group(0) @binding(3) var<storage, read> places: array<u32>;
+@group(0) @binding(4) var<uniform> sizes: Sizes;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -25,22 +22,17 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * grid.x) * WORKGROUP + lane;
-    if (i >= sizes.elements) {
+    let position = group.x * WORKGROUP + lane;
+    let line = group.y + group.z * grid.y;
+    if (line >= sizes.lines || position >= sizes.positions) {
         return;
     }
-    let line = i / sizes.positions;
-    let row = line / sizes.frames;
-    let frame = line % sizes.frames;
-    let slot = slots[frame];
-    var value = f32(sum[i]);
-    if (slot != NONE) {
-        let position = i % sizes.positions;
-        value += f32(prediction[(row * sizes.window + slot) * sizes.positions + position]);
-    }
-    sum_out[i] = Elem(value);
-    // The first row has an element of every frame: its first one keeps the counter.
-    if (row == 0u && i % sizes.positions == 0u) {
-        counter_out[frame] = counter[frame] + select(Elem(0.0), Elem(1.0), slot != NONE);
+    let row = line / sizes.window;
+    let frame = places[line % sizes.window];
+    let at = (row * sizes.frames + frame) * sizes.positions + position;
+    sum[at] = Elem(f32(sum[at]) + f32(prediction[line * sizes.positions + position]));
+    // The first row has a line of every frame: its first position keeps the counter.
+    if (row == 0u && position == 0u) {
+        counter[frame] += Elem(1.0);
     }
 }

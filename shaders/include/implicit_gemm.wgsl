@@ -4,8 +4,8 @@
 // serves many products, and reads are what the time goes to.
 // Needs: const TAPS; x, weight, bias, y: array<Elem>; Place { origin, taps } from locate(pixel):
 // x[origin + tap_offset(tap) + channel · in_plane] is read where bit `tap` of taps is set;
-// sizes: out_channels, in_channels, pixels (of all images), in_plane and out_plane (positions of
-// one channel of x and y).
+// destination(pixel), where its channel 0 goes in y; sizes: out_channels, in_channels, pixels (of
+// all images), in_plane and out_plane (positions of one channel of x and y).
 const TILE_M = 32u;
 const THREADS = TILE_M * TILE_N / 128u;
 const TILE_K = 16u;
@@ -56,9 +56,7 @@ fn store(channel: u32, pixel: u32, values: vec4<f32>) {
     for (var j = 0u; j < 4u; j++) {
         let p = pixel + j * N_LANES;
         if (p < sizes.pixels) {
-            let image = p / sizes.out_plane;
-            let at = (image * sizes.out_channels + channel) * sizes.out_plane + p % sizes.out_plane;
-            y[at] = Elem(values[j] + offset);
+            y[destination(p) + channel * sizes.out_plane] = Elem(values[j] + offset);
         }
     }
 }

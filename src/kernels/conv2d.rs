@@ -39,8 +39,7 @@ pub fn conv2d(
     bias: Tensor<1>,
     geometry: Conv2dGeometry,
 ) -> Tensor<4> {
-    let kernel = weight.dims()[2];
-    if shader_serves(&x) && matches!(kernel, 1 | 3) {
+    if shader_serves(&x) && weight.dims()[2] == KERNEL {
         return Tensor::from_dispatch(<Dispatch as ShaderOps>::conv2d(
             x.into_dispatch(),
             weight.into_dispatch(),
@@ -58,6 +57,9 @@ pub fn conv2d(
     }
     reference(x, weight, bias, geometry)
 }
+
+/// The side of the kernel that the shader is written for.
+const KERNEL: usize = 3;
 
 pub(super) fn output_shape(x: &Shape, weight: &Shape, geometry: Conv2dGeometry) -> Shape {
     let Conv2dGeometry { stride, pad_begin, pad_end } = geometry;
@@ -101,15 +103,14 @@ pub(super) fn launch(
 ) -> CubeTensor {
     let [x, weight, bias] = contiguous([x, weight, bias]);
     let [_, c_in, h, w] = x.shape().dims();
-    let [c_out, _, kernel, _] = weight.shape().dims();
+    let c_out = weight.shape()[0];
     let shape = output_shape(&x.shape(), &weight.shape(), geometry);
     let [n, _, out_h, out_w] = shape.dims();
     let out = uninitialised(&x, shape);
     let pixels = n * out_h * out_w;
     let tiling = Tiling::for_output(c_out, pixels);
-    let constants = [("KERNEL", kernel), ("TILE_N", tiling.tile_pixels)];
     Launch {
-        shader: Shader::new("conv2d", x.dtype, &constants),
+        shader: Shader::new("conv2d", x.dtype, &[("TILE_N", tiling.tile_pixels)]),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
         sizes: &[
             c_out,
@@ -138,6 +139,9 @@ pub fn reference(
     geometry: Conv2dGeometry,
 ) -> Tensor<4> {
     let Conv2dGeometry { stride, pad_begin, pad_end } = geometry;
+    if weight.dims()[2] == 1 && geometry == Conv2dGeometry::new(1, 0) {
+        return pointwise(x, weight, bias);
+    }
     let (x, padding) = if pad_begin == pad_end {
         (x, pad_begin)
     } else {
@@ -145,4 +149,13 @@ pub fn reference(
     };
     let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
     module::conv2d(x, weight, Some(bias), options)
+}
+
+/// A 1×1 convolution, as the matrix product that it is.
+fn pointwise(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let [n, c_in, h, w] = x.dims();
+    let c_out = weight.dims()[0];
+    let pixels = x.reshape([n, c_in, h * w]);
+    let out = weight.reshape([1, c_out, c_in]).matmul(pixels) + bias.reshape([1, c_out, 1]);
+    out.reshape([n, c_out, h, w])
 }

@@ -4,7 +4,7 @@ use burn::backend::wgpu::CubeTensor;
 use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
-use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised_like};
+use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves};
 use super::source::Shader;
 
 /// `sum[:, :, window[i]] += prediction[:, :, i]` and `counter[window[i]] += 1`.
@@ -39,27 +39,23 @@ pub(super) fn launch(
     window: Vec<usize>,
 ) -> (CubeTensor, CubeTensor) {
     const WORKGROUP: usize = 256;
-    const NONE: u32 = u32::MAX;
     let [sum, counter, prediction] = contiguous([sum, counter, prediction]);
-    let [_, _, t, h, w] = sum.shape().dims();
-    let mut slots = vec![NONE; t];
-    for (slot, &frame) in window.iter().enumerate() {
-        slots[frame] = slot as u32;
-    }
-    let slots = sum.client.create_from_slice(bytemuck::cast_slice(&slots));
-    let (sum_out, counter_out) = (uninitialised_like(&sum), uninitialised_like(&counter));
-    let elements = sum.shape().num_elements();
-    let [x, y] = fold(elements.div_ceil(WORKGROUP));
-    let [s, c, p, so, co] =
-        [&sum, &counter, &prediction, &sum_out, &counter_out].map(|t| t.handle.clone());
+    let own = |tensor: CubeTensor| if tensor.can_mut() { tensor } else { tensor.copy() };
+    let (sum, counter) = (own(sum), own(counter));
+    let [b, c, t, h, w] = sum.shape().dims();
+    let places: Vec<u32> = window.iter().map(|&frame| frame as u32).collect();
+    let places = sum.client.create_from_slice(bytemuck::cast_slice(&places));
+    let lines = b * c * window.len();
+    let [y, z] = fold(lines);
+    let [s, n, p] = [&sum, &counter, &prediction].map(|tensor| tensor.handle.clone());
     Launch {
         shader: Shader::new("window_scatter", sum.dtype, &[("WORKGROUP", WORKGROUP)]),
-        buffers: vec![s, c, p, slots, so, co],
-        sizes: &[elements, t, window.len(), h * w].map(|size| size as u32),
-        grid: [x, y, 1],
+        buffers: vec![s, n, p, places],
+        sizes: &[lines, t, window.len(), h * w].map(|size| size as u32),
+        grid: [(h * w).div_ceil(WORKGROUP) as u32, y, z],
     }
     .run(&sum);
-    (sum_out, counter_out)
+    (sum, counter)
 }
 
 /// The twin in plain tensor operations.
