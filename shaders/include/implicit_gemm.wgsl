@@ -48,24 +48,33 @@ fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
 }
 
-fn store(channel: u32, pixel: u32, values: vec4<f32>) {
+// Where channel 0 of four pixels goes, from `pixel` on in steps of N_LANES.
+fn destinations(pixel: u32) -> vec4<u32> {
+    return vec4<u32>(
+        destination(pixel),
+        destination(pixel + N_LANES),
+        destination(pixel + 2u * N_LANES),
+        destination(pixel + 3u * N_LANES),
+    );
+}
+
+fn store(channel: u32, pixel: u32, places: vec4<u32>, values: vec4<f32>) {
     if (channel >= sizes.out_channels) {
         return;
     }
     let offset = f32(bias[channel]);
     for (var j = 0u; j < 4u; j++) {
-        let p = pixel + j * N_LANES;
-        if (p < sizes.pixels) {
-            y[destination(p) + channel * sizes.out_plane] = Elem(values[j] + offset);
+        if (pixel + j * N_LANES < sizes.pixels) {
+            y[places[j] + channel * sizes.out_plane] = Elem(values[j] + offset);
         }
     }
 }
 
-fn store_block(channel: u32, pixel: u32, block: mat4x4<f32>) {
-    store(channel, pixel, block[0]);
-    store(channel + M_QUADS, pixel, block[1]);
-    store(channel + 2u * M_QUADS, pixel, block[2]);
-    store(channel + 3u * M_QUADS, pixel, block[3]);
+fn store_block(channel: u32, pixel: u32, places: vec4<u32>, block: mat4x4<f32>) {
+    store(channel, pixel, places, block[0]);
+    store(channel + M_QUADS, pixel, places, block[1]);
+    store(channel + 2u * M_QUADS, pixel, places, block[2]);
+    store(channel + 3u * M_QUADS, pixel, places, block[3]);
 }
 
 // One tile of C; `group` counts tiles of channels in x and of pixels in y.
@@ -122,12 +131,14 @@ fn convolve(group: vec2<u32>, lane: u32) {
     }
 
     let channel = first_channel + m_lane;
-    store_block(channel, pixel, c[0]);
-    store_block(channel, pixel + 4u * N_LANES, c[1]);
-    store_block(channel + M_LANES, pixel, c[2]);
-    store_block(channel + M_LANES, pixel + 4u * N_LANES, c[3]);
-    store_block(channel + 2u * M_LANES, pixel, c[4]);
-    store_block(channel + 2u * M_LANES, pixel + 4u * N_LANES, c[5]);
-    store_block(channel + 3u * M_LANES, pixel, c[6]);
-    store_block(channel + 3u * M_LANES, pixel + 4u * N_LANES, c[7]);
+    let near = destinations(pixel);
+    store_block(channel, pixel, near, c[0]);
+    store_block(channel + M_LANES, pixel, near, c[2]);
+    store_block(channel + 2u * M_LANES, pixel, near, c[4]);
+    store_block(channel + 3u * M_LANES, pixel, near, c[6]);
+    let far = destinations(pixel + 4u * N_LANES);
+    store_block(channel, pixel + 4u * N_LANES, far, c[1]);
+    store_block(channel + M_LANES, pixel + 4u * N_LANES, far, c[3]);
+    store_block(channel + 2u * M_LANES, pixel + 4u * N_LANES, far, c[5]);
+    store_block(channel + 3u * M_LANES, pixel + 4u * N_LANES, far, c[7]);
 }
