@@ -3,50 +3,41 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Modules below the pipeline, which may import them all.
+const BELOW_PIPELINE: [&str; 11] = [
+    "checkpoint",
+    "config",
+    "device",
+    "image_tensor",
+    "kernels",
+    "media",
+    "models",
+    "nn",
+    "prompt",
+    "random",
+    "schedulers",
+];
+
 /// Module → the modules of the crate it may import besides itself and `error`.
-fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
-    const BELOW_PIPELINE: &[&str] = &[
-        "checkpoint",
-        "config",
-        "device",
-        "image_tensor",
-        "kernels",
-        "media",
-        "models",
-        "nn",
-        "prompt",
-        "random",
-        "schedulers",
-    ];
-    const BELOW_DOCTOR: &[&str] = &[
-        "checkpoint",
-        "config",
-        "device",
-        "image_tensor",
-        "kernels",
-        "media",
-        "models",
-        "nn",
-        "pipeline",
-        "prompt",
-        "random",
-        "schedulers",
-    ];
+fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let below_pipeline = BELOW_PIPELINE.to_vec();
+    let with_pipeline = [&BELOW_PIPELINE[..], &["pipeline"]].concat();
     BTreeMap::from([
-        ("checkpoint", [].as_slice()),
-        ("config", &[]),
-        ("device", &[]),
-        ("doctor", BELOW_DOCTOR),
-        ("error", &[]),
-        ("image_tensor", &["media"]),
-        ("kernels", &[]),
-        ("media", &[]),
-        ("models", &["kernels", "nn"]),
-        ("nn", &["kernels"]),
-        ("pipeline", BELOW_PIPELINE),
-        ("prompt", &[]),
-        ("random", &[]),
-        ("schedulers", &["random"]),
+        ("checkpoint", vec![]),
+        ("config", vec!["prompt"]),
+        ("device", vec![]),
+        ("doctor", with_pipeline.clone()),
+        ("error", vec![]),
+        ("image_tensor", vec!["media"]),
+        ("kernels", vec![]),
+        ("media", vec![]),
+        ("models", vec!["kernels", "nn"]),
+        ("nn", vec!["kernels"]),
+        ("pipeline", below_pipeline),
+        ("prompt", vec![]),
+        ("random", vec![]),
+        ("schedulers", vec!["random"]),
+        ("training", with_pipeline),
     ])
 }
 

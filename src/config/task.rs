@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest;
 use crate::error::{Error, Result};
+use crate::prompt::template::PORTRAIT;
 
 /// The keys a task may have besides those that its prompt uses.
 pub const TASK_KEYS: [&str; 22] = [
@@ -32,29 +33,6 @@ pub const TASK_KEYS: [&str; 22] = [
     "template_name",
     "video_is_middle",
     "video_has_condition",
-];
-
-/// The keys that a prompt `{}` with `template_name: portrait` reads, besides `sex` and `style`.
-pub const PORTRAIT_KEYS: [&str; 19] = [
-    "age",
-    "singing",
-    "country",
-    "lighting",
-    "headwear",
-    "eyes",
-    "irises",
-    "hair",
-    "skin",
-    "face",
-    "smile",
-    "expression",
-    "clothes",
-    "nose",
-    "mouth",
-    "beard",
-    "necklace",
-    "keywords",
-    "render",
 ];
 
 /// One task. What it leaves out is decided by the command line.
@@ -285,7 +263,7 @@ pub(super) fn check_keys(tasks: &[Map<String, Value>], origin: &str) -> Result<(
     };
     let mut known: BTreeSet<String> = prompts.flat_map(braced).collect();
     if known.contains("") {
-        known.extend(PORTRAIT_KEYS.map(str::to_owned));
+        known.extend(PORTRAIT.map(str::to_owned));
     }
     known.extend(TASK_KEYS.map(str::to_owned));
     for (index, task) in tasks.iter().enumerate() {

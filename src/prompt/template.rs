@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 
 /// The keys that `{}` with `template_name: portrait` puts together, in order.
-const PORTRAIT: [&str; 21] = [
+pub const PORTRAIT: [&str; 21] = [
     "age",
     "sex",
     "singing",
@@ -108,11 +108,6 @@ pub fn template_keys(prompt: &str) -> Vec<String> {
         _ => None,
     };
     parse(prompt).unwrap_or_default().into_iter().filter_map(key).collect()
-}
-
-/// Whether a template gives `key` a meaning of its own.
-pub fn is_attribute(key: &str) -> bool {
-    PORTRAIT.contains(&key) || NAMED.contains(&key)
 }
 
 fn fill_keys(parts: &[Part], attributes: &Map<String, Value>) -> Result<Vec<String>> {
