@@ -41,7 +41,8 @@ fn flash(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     out.swap_dims(1, 2).reshape([b, n, c])
 }
 
-pub(crate) fn reference(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+/// The twin in plain tensor operations.
+pub fn reference(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     let [b, n, c] = q.dims();
     let m = k.dims()[1];
     let d = c / heads;

@@ -18,7 +18,8 @@ pub fn geglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as CpuOps>::geglu(x.into_dispatch()))
 }
 
-pub(crate) fn reference<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+/// The twin in plain tensor operations.
+pub fn reference<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let mut halves = x.chunk(2, D - 1).into_iter();
     match (halves.next(), halves.next()) {
         (Some(value), Some(gate)) => value * gelu(gate),

@@ -28,7 +28,8 @@ pub fn layer_norm<const D: usize>(
     ))
 }
 
-pub(crate) fn reference<const D: usize>(
+/// The twin in plain tensor operations.
+pub fn reference<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
     bias: Tensor<1>,

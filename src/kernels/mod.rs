@@ -34,9 +34,13 @@ pub use window_scatter::window_scatter;
 /// The twins of the shaders in plain tensor operations: what every other device runs, and what the
 /// shaders are compared with.
 pub mod reference {
+    pub use super::attention::reference as attention;
     pub use super::conv2d::reference as conv2d;
+    pub use super::geglu::reference as geglu;
     pub use super::group_norm::reference as group_norm;
     pub use super::guided_step::reference as guided_step;
+    pub use super::layer_norm::reference as layer_norm;
+    pub use super::project::reference as project;
     pub use super::temporal_attention::reference as temporal_attention;
     pub use super::temporal_conv::reference as temporal_conv;
     pub use super::window_scatter::reference as window_scatter;

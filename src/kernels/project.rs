@@ -47,7 +47,8 @@ pub fn project(x: Tensor<3>, projection: Projection, from: Side, to: Side) -> Te
     ))
 }
 
-pub(crate) fn reference(x: Tensor<3>, projection: Projection, from: Side, to: Side) -> Tensor<3> {
+/// The twin in plain tensor operations.
+pub fn reference(x: Tensor<3>, projection: Projection, from: Side, to: Side) -> Tensor<3> {
     let Projection { weight, bias } = projection;
     match to {
         Side::Tokens => {
