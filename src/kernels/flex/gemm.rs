@@ -19,11 +19,11 @@ use super::shared::Shared;
 use super::tile::{PANEL, Panels, load, store, tile};
 
 /// Packed columns of one block, in scalars: with [`DEPTH`] rows they fill most of a 1 MiB cache.
-const BREADTH: usize = 480;
+pub(super) const BREADTH: usize = 480;
 /// Largest number of products summed before a tile goes back to memory.
-const DEPTH: usize = 384;
+pub(super) const DEPTH: usize = 384;
 /// Smallest number of rows worth packing a block of columns for.
-const MIN_ROWS: usize = 64;
+pub(super) const MIN_ROWS: usize = 64;
 /// Tasks per thread: enough that a slow one does not hold up the rest.
 pub(super) const TASKS_PER_THREAD: usize = 4;
 

@@ -8,6 +8,8 @@
 mod attention;
 mod dispatch;
 mod gemm;
+#[cfg(feature = "train")]
+mod gradients;
 mod math;
 mod norm;
 mod operands;
@@ -25,5 +27,15 @@ pub(super) use ops::CpuOps;
 
 /// Whether the operations here serve tensors like `x`.
 pub(super) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
-    matches!(x.device().as_dispatch(), DispatchDevice::Flex(_)) && x.dtype() == DType::F32
+    x.dtype() == DType::F32 && is_cpu(x.device().as_dispatch())
+}
+
+/// Whether `device` is the CPU, with or without a record of gradients.
+fn is_cpu(device: &DispatchDevice) -> bool {
+    match device {
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "train")]
+        DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
+        _ => false,
+    }
 }

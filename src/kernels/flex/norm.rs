@@ -7,17 +7,21 @@ use super::math::{gelu, silu, sum};
 use crate::kernels::group_norm::GroupNormOptions;
 
 /// Values that a task works on: enough to be worth a task, little enough to stay in a cache.
-const TASK: usize = 1 << 14;
+pub(super) const TASK: usize = 1 << 14;
 
 /// Longest sum in f32; longer ones go on in f64.
-const SHORT_SUM: usize = 1024;
+pub(super) const SHORT_SUM: usize = 1024;
 
 /// Mean and standard deviation, from a first guess of the mean.
 ///
 /// Sums of differences make a constant input's variance exactly zero. The smallest normal f32
 /// guards its root.
 #[inline(always)]
-fn moments<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, guess: f32, eps: f64) -> (f32, f32) {
+pub(super) fn moments<'a>(
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
+    guess: f32,
+    eps: f64,
+) -> (f32, f32) {
     let (mut total, mut count) = (0.0, 0);
     for row in rows.clone() {
         total += f64::from(sum(row, |x| x - guess));

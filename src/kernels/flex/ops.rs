@@ -21,7 +21,7 @@ use crate::kernels::project::Side;
 const COPY: usize = 1 << 16;
 
 /// The fused operations. Arguments and shapes are those of the public functions.
-#[backend_extension(Flex)]
+#[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 pub(in crate::kernels) trait CpuOps: Backend {
     /// See [`crate::kernels::group_norm`].
     fn group_norm(
@@ -205,10 +205,7 @@ impl CpuOps for Flex {
             Side::Pixels => (b, a),
         };
         let channels = weight.layout().shape()[1];
-        // A transposed view, as the weight of a 1×1 convolution is, serves as it lies.
-        let view = weight.transpose(0, 1);
-        let transposed = view.layout().is_contiguous();
-        let weight = if transposed { view } else { weight.to_contiguous() };
+        let (weight, transposed) = as_it_lies(weight);
         let shape = match to {
             Side::Tokens => [n, positions, channels],
             Side::Pixels => [n, channels, positions],
@@ -223,15 +220,28 @@ impl CpuOps for Flex {
 }
 
 /// The values of a contiguous tensor.
-fn scalars(x: &FlexTensor) -> &[f32] {
+pub(super) fn scalars(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("operands are contiguous, and f32 where this route is taken")
 }
 
 /// A new tensor that `fill` writes.
-fn filled(shape: Shape, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+pub(super) fn filled(shape: Shape, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut values = vec![0.0; shape.num_elements()];
     fill(&mut values);
+    tensor(values, shape)
+}
+
+/// A tensor of these values.
+pub(super) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+/// A contiguous tensor with the values of a matrix, and whether it is the transposed one: the weight
+/// of a 1×1 convolution is a transposed view, and serves as it lies.
+pub(super) fn as_it_lies(matrix: FlexTensor) -> (FlexTensor, bool) {
+    let view = matrix.transpose(0, 1);
+    let transposed = view.layout().is_contiguous();
+    (if transposed { view } else { matrix.to_contiguous() }, transposed)
 }
 
 /// `x` after `change`, in its own memory if nobody else uses it.

@@ -17,7 +17,7 @@ pub(super) struct Sizes {
 }
 
 /// Pixels of a task.
-const PIXELS: usize = 32;
+pub(super) const PIXELS: usize = 32;
 
 /// Attends from queries to keys and values, `inputs`, and adds to `out`, all of one shape.
 pub(super) fn temporal_attention(inputs: [&[f32]; 3], sizes: Sizes, out: &mut [f32]) {
