@@ -17,6 +17,7 @@ mod ops;
 mod patches;
 mod project;
 mod shared;
+mod strided;
 mod temporal_attention;
 mod tile;
 

@@ -1,10 +1,14 @@
 //! softmax(Q·Kᵀ/√d)·V along the frames of every pixel.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::dispatch::vectorized;
+use super::dispatch::dispatch;
 use super::math::{exp, max, sum};
+use super::operands::{Planes, Tokens};
 use super::shared::Shared;
+use super::strided::{Strided, Target, multiply, pack, room};
+use super::tile::{Panels, store};
 
 /// Sizes of `[clips, frames, pixels, channels]`.
 #[derive(Clone, Copy)]
@@ -16,72 +20,181 @@ pub(super) struct Sizes {
     pub(super) heads: usize,
 }
 
-/// Pixels of a task.
-pub(super) const PIXELS: usize = 32;
+/// Values of one operand that a task works on, all frames together.
+const LOCAL: usize = 1 << 13;
 
-/// Attends from queries to keys and values, `inputs`, and adds to `out`, all of one shape.
+/// Scalars between the local frames of a task, so that they do not fall into the same sets of a
+/// cache.
+const GAP: usize = 16;
+
+/// Some pixels of one clip. A frame is often a power of two long, so that the same pixel of all
+/// frames falls into one set of each cache; tasks work on copies.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    sizes: Sizes,
+    /// Where the first pixel lies in the first frame.
+    start: usize,
+    pixels: usize,
+}
+
+impl Sizes {
+    /// All pixels, in groups for a task each.
+    pub(super) fn groups(self) -> impl ParallelIterator<Item = Group> {
+        let Self { clips, frames, pixels, channels, .. } = self;
+        let step = (LOCAL / (frames * channels)).clamp(1, pixels);
+        let tasks = pixels.div_ceil(step);
+        (0..clips * tasks).into_par_iter().map(move |task| {
+            let (clip, first) = (task / tasks, task % tasks * step);
+            let start = (clip * frames * pixels + first) * channels;
+            Group { sizes: self, start, pixels: step.min(pixels - first) }
+        })
+    }
+}
+
+impl Group {
+    /// Scalars from frame to frame in a copy.
+    pub(super) fn stride(self) -> usize {
+        self.pixels * self.sizes.channels + GAP
+    }
+
+    /// Scalars of a copy.
+    pub(super) fn len(self) -> usize {
+        self.sizes.frames * self.stride()
+    }
+
+    /// Where the heads of all pixels begin in the first frame of a copy.
+    pub(super) fn heads(self) -> impl Iterator<Item = usize> {
+        let width = self.sizes.channels / self.sizes.heads;
+        (0..self.pixels * self.sizes.heads).map(move |head| head * width)
+    }
+
+    /// A copy of these pixels of `x`.
+    pub(super) fn gather(self, x: &[f32]) -> Vec<f32> {
+        let mut copy = vec![0.0; self.len()];
+        let length = self.pixels * self.sizes.channels;
+        let frames = x[self.start..].chunks(self.sizes.pixels * self.sizes.channels);
+        for (to, from) in copy.chunks_exact_mut(self.stride()).zip(frames) {
+            to[..length].copy_from_slice(&from[..length]);
+        }
+        copy
+    }
+
+    /// Writes a copy to where these pixels belong.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes these pixels of `out`.
+    pub(super) unsafe fn scatter(self, copy: &[f32], out: &Shared) {
+        let length = self.pixels * self.sizes.channels;
+        let frame = self.sizes.pixels * self.sizes.channels;
+        for (index, from) in copy.chunks_exact(self.stride()).enumerate() {
+            // SAFETY: the caller's promise.
+            let to = unsafe { out.slice(self.start + index * frame, length) };
+            to.copy_from_slice(&from[..length]);
+        }
+    }
+}
+
+/// Attends from queries to keys and values, `inputs`, and writes `out`, all of one shape.
 pub(super) fn temporal_attention(inputs: [&[f32]; 3], sizes: Sizes, out: &mut [f32]) {
-    let Sizes { clips, pixels, .. } = sizes;
     let out = Shared::new(out);
-    let tasks = pixels.div_ceil(PIXELS);
-    (0..clips * tasks).into_par_iter().for_each(|task| {
-        let (clip, first) = (task / tasks, task % tasks * PIXELS);
-        vectorized(
-            #[inline(always)]
-            || {
-                let mut scores = vec![0.0; sizes.frames];
-                for pixel in first..pixels.min(first + PIXELS) {
-                    one_pixel(inputs, sizes, (clip, pixel), &mut scores, &out);
-                }
-            },
-        );
+    sizes.groups().for_each(|group| {
+        let mut local = vec![0.0; group.len()];
+        let inputs = inputs.map(|x| group.gather(x));
+        dispatch(Heads { inputs: &inputs, group, out: &Shared::new(&mut local) });
+        // SAFETY: groups share no pixels.
+        unsafe { group.scatter(&local, &out) };
     });
 }
 
-#[inline(always)]
-fn one_pixel(
-    [q, k, v]: [&[f32]; 3],
-    sizes: Sizes,
-    (clip, pixel): (usize, usize),
-    scores: &mut [f32],
-    out: &Shared,
-) {
-    let Sizes { frames, pixels, channels, heads, .. } = sizes;
-    let width = channels / heads;
-    let scale = 1.0 / (width as f32).sqrt();
-    for head in 0..heads {
-        let start =
-            |frame: usize| ((clip * frames + frame) * pixels + pixel) * channels + head * width;
-        for query in 0..frames {
-            let row = &q[start(query)..][..width];
-            for (other, score) in scores.iter_mut().enumerate() {
-                *score = dot(row, &k[start(other)..][..width]);
-            }
-            let most = max(scores);
-            scores.iter_mut().for_each(|x| *x = exp((*x - most) * scale));
-            let norm = 1.0 / sum(scores, |x| x);
-            // SAFETY: this task owns this pixel.
-            let out = unsafe { out.slice(start(query), width) };
-            for (other, weight) in scores.iter().enumerate() {
-                let weight = weight * norm;
-                for (out, v) in out.iter_mut().zip(&v[start(other)..][..width]) {
-                    *out += weight * v;
-                }
-            }
+/// The heads of the pixels of a group.
+struct Heads<'a> {
+    /// Copies of queries, keys and values.
+    inputs: &'a [Vec<f32>; 3],
+    group: Group,
+    /// Zero before.
+    out: &'a Shared<'a>,
+}
+
+/// What is kept from head to head.
+struct Space {
+    /// `[width, frames]`
+    transposed_keys: Panels,
+    /// `[frames, width]`
+    values: Panels,
+    /// Rows `pitch` apart.
+    weights: Vec<f32>,
+    pitch: usize,
+}
+
+impl WithSimd for Heads<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.run::<S, 8>(simd);
+        } else {
+            self.run::<S, 4>(simd);
         }
     }
 }
 
-/// Σ a·b, in eight partial sums: head widths are multiples of eight.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut partial = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for (sum, (a, b)) in partial.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
+impl Heads<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const M: usize>(self, simd: S) {
+        let Sizes { frames, channels, heads, .. } = self.group.sizes;
+        let width = channels / heads;
+        let pitch = frames.next_multiple_of(S::F32_LANES);
+        let mut space = Space {
+            transposed_keys: room(simd, frames, width),
+            values: room(simd, width, frames),
+            weights: vec![0.0; frames * pitch],
+            pitch,
+        };
+        for start in self.group.heads() {
+            self.one_head::<S, M>(simd, start, &mut space);
         }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    partial.iter().sum::<f32>() + rest
+
+    #[inline(always)]
+    fn one_head<S: Simd, const M: usize>(&self, simd: S, start: usize, space: &mut Space) {
+        let Sizes { frames, channels, heads, .. } = self.group.sizes;
+        let (width, stride) = (channels / heads, self.group.stride());
+        let scale = 1.0 / (width as f32).sqrt();
+        let [q, k, v] = self.inputs.each_ref().map(|x| &x[start..]);
+        let Space { transposed_keys, values, weights, pitch } = space;
+        pack(simd, &Tokens { data: k, stride }, [width, frames], transposed_keys);
+        pack(simd, &Planes { data: v, depth: frames, stride }, [frames, width], values);
+        let rows = Strided::rows(q, stride);
+        multiply::<S, M>(
+            simd,
+            rows,
+            frames,
+            transposed_keys,
+            #[inline(always)]
+            |row, column, sums| {
+                store(simd, &mut weights[row * *pitch + column..][..S::F32_LANES], sums);
+            },
+        );
+        for row in weights.chunks_exact_mut(*pitch) {
+            let row = &mut row[..frames];
+            let most = max(row);
+            row.iter_mut().for_each(|x| *x = exp((*x - most) * scale));
+            let norm = 1.0 / sum(row, |x| x);
+            row.iter_mut().for_each(|x| *x *= norm);
+        }
+        let to = Target { out: self.out, start, stride, width };
+        let rows = Strided::rows(weights, *pitch);
+        multiply::<S, M>(
+            simd,
+            rows,
+            frames,
+            values,
+            #[inline(always)]
+            |row, column, sums| {
+                // SAFETY: the copy is this task's own.
+                unsafe { to.add(simd, row, column, sums) };
+            },
+        );
+    }
 }

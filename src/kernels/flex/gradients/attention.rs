@@ -4,8 +4,6 @@
 //! With P the weights and dP the products of the output's gradient with the values, the gradient of
 //! the scores is P·(dP − Σ P·dP), sums along the keys.
 
-use std::array;
-
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 use pulp::{Simd, WithSimd};
@@ -13,13 +11,14 @@ use rayon::prelude::*;
 
 use super::Operation;
 use super::sums::dot;
-use crate::kernels::flex::attention::{Inputs, Sizes};
+use crate::kernels::flex::attention::Inputs;
 use crate::kernels::flex::dispatch::dispatch;
 use crate::kernels::flex::math::{exp, max, sum};
-use crate::kernels::flex::operands::{Columns, Grid, Planes, Tokens};
+use crate::kernels::flex::operands::{Planes, Tokens};
 use crate::kernels::flex::ops::{CpuOps, scalars, tensor};
 use crate::kernels::flex::shared::Shared;
-use crate::kernels::flex::tile::{PANEL, Panels, load, store, tile};
+use crate::kernels::flex::strided::{Strided, Target, multiply, pack, room};
+use crate::kernels::flex::tile::{Panels, store};
 
 /// Scores of a block of queries: with as many gradients they fill a quarter of a 1 MiB cache.
 const SCORES: usize = 1 << 15;
@@ -47,19 +46,20 @@ impl Operation<3> for Attention {
         let gradient = gradient.to_contiguous();
         let [batch, queries, channels] = q.layout().shape().dims();
         let keys = k.layout().shape()[1];
-        let sizes = Sizes { batch, queries, keys, channels, heads: self.heads };
+        let width = channels / self.heads;
         let inputs = Inputs { q: scalars(&q), k: scalars(&k), v: scalars(&v) };
         let mut out = [&q, &k, &v].map(|x| vec![0.0; x.layout().num_elements()]);
         let shared = out.each_mut().map(|values| Shared::new(values));
+        let backward = Backward {
+            inputs,
+            gradient: scalars(&gradient),
+            out: &shared,
+            sizes: HeadSizes { queries, keys, width, stride: channels },
+        };
         (0..batch * self.heads).into_par_iter().for_each(|pair| {
-            dispatch(Head {
-                inputs,
-                gradient: scalars(&gradient),
-                sizes,
-                out: &shared,
-                entry: pair / sizes.heads,
-                head: pair % sizes.heads,
-            });
+            let (entry, head) = (pair / self.heads, pair % self.heads);
+            let start = |tokens: usize| entry * tokens * channels + head * width;
+            backward.run([[start(queries), start(keys)]].into_iter());
         });
         let [for_q, for_k, for_v] = out;
         let like = |values, x: &FlexTensor| Some(tensor(values, x.layout().shape().clone()));
@@ -67,35 +67,41 @@ impl Operation<3> for Attention {
     }
 }
 
-/// One head of one batch entry.
-struct Head<'a> {
-    inputs: Inputs<'a>,
-    gradient: &'a [f32],
-    sizes: Sizes,
-    /// Gradients of queries, keys and values.
-    out: &'a [Shared<'a>; 3],
-    entry: usize,
-    head: usize,
+/// Sizes of one head of one batch entry.
+#[derive(Clone, Copy)]
+pub(super) struct HeadSizes {
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    /// Channels of the head.
+    pub(super) width: usize,
+    /// Scalars from token to token.
+    pub(super) stride: usize,
 }
 
-/// What is packed once for all queries of a head.
-struct Packed {
-    /// `[width, keys]`
-    transposed_keys: Panels,
-    /// `[width, keys]`
-    transposed_values: Panels,
-    /// `[keys, width]`
-    keys: Panels,
+/// The backward pass of heads of one size.
+pub(super) struct Backward<'a> {
+    pub(super) inputs: Inputs<'a>,
+    /// Gradient of the result.
+    pub(super) gradient: &'a [f32],
+    /// Gradients of queries, keys and values, zero before.
+    pub(super) out: &'a [Shared<'a>; 3],
+    pub(super) sizes: HeadSizes,
 }
 
-/// Weights and gradients of the scores of a block of queries, rows `pitch` apart.
-struct Scores {
-    weights: Vec<f32>,
-    slopes: Vec<f32>,
-    pitch: usize,
+impl Backward<'_> {
+    /// Runs the heads whose first query and first key begin at `starts`. No other task may run
+    /// these.
+    pub(super) fn run(&self, starts: impl Iterator<Item = [usize; 2]>) {
+        dispatch(Heads { backward: self, starts });
+    }
 }
 
-impl WithSimd for Head<'_> {
+struct Heads<'a, I> {
+    backward: &'a Backward<'a>,
+    starts: I,
+}
+
+impl<I: Iterator<Item = [usize; 2]>> WithSimd for Heads<'_, I> {
     type Output = ();
 
     #[inline(always)]
@@ -108,40 +114,104 @@ impl WithSimd for Head<'_> {
     }
 }
 
-impl Head<'_> {
+impl<I: Iterator<Item = [usize; 2]>> Heads<'_, I> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S) {
-        let Sizes { queries, keys, channels, heads, .. } = self.sizes;
-        let width = channels / heads;
-        let packed = self.packed(simd);
-        let pitch = packed.transposed_keys.vectors().len() * S::F32_LANES;
+        let mut space = Space::new::<S, M>(simd, self.backward.sizes);
+        for starts in self.starts {
+            self.backward.one_head::<S, M>(simd, starts, &mut space);
+        }
+    }
+}
+
+/// What a task keeps from head to head.
+struct Space {
+    /// `[width, keys]`
+    transposed_keys: Panels,
+    /// `[width, keys]`
+    transposed_values: Panels,
+    /// `[keys, width]`
+    keys: Panels,
+    /// Queries of a block, and gradients of its results, `[block, width]`.
+    rows: Panels,
+    /// Weights of a block of queries, rows `pitch` apart.
+    weights: Vec<f32>,
+    /// Gradients of the scores.
+    slopes: Vec<f32>,
+    pitch: usize,
+    /// Most queries of a block.
+    block: usize,
+}
+
+impl Space {
+    #[inline(always)]
+    fn new<S: Simd, const M: usize>(simd: S, sizes: HeadSizes) -> Self {
+        let HeadSizes { queries, keys, width, .. } = sizes;
         let block = (SCORES / keys).clamp(M, MAX_QUERIES).min(queries);
-        let buffer = || vec![0.0; block * pitch];
-        let mut scores = Scores { weights: buffer(), slopes: buffer(), pitch };
-        let mut panels = room(simd, width, block);
-        for first in (0..queries).step_by(block) {
-            let used = block.min(queries - first);
-            let start = (self.entry * queries + first) * channels + self.head * width;
-            let rows = [self.inputs.q, self.gradient].map(|x| Strided::rows(&x[start..], channels));
-            self.scores::<S, M>(simd, rows, used, &packed, &mut scores);
+        let pitch = keys.next_multiple_of(S::F32_LANES);
+        Self {
+            transposed_keys: room(simd, keys, width),
+            transposed_values: room(simd, keys, width),
+            keys: room(simd, width, keys),
+            rows: room(simd, width, block),
+            weights: vec![0.0; block * pitch],
+            slopes: vec![0.0; block * pitch],
+            pitch,
+            block,
+        }
+    }
+}
 
-            let slopes = Strided::rows(&scores.slopes, pitch);
-            let to = Target { out: &self.out[0], start, stride: channels, width };
-            multiply::<S, M>(simd, slopes, used, &packed.keys, |row, column, sums| {
-                to.add(simd, row, column, sums);
-            });
+impl Backward<'_> {
+    #[inline(always)]
+    fn one_head<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        [first_query, first_key]: [usize; 2],
+        space: &mut Space,
+    ) {
+        let HeadSizes { queries, keys, width, stride } = self.sizes;
+        let [k, v] = [self.inputs.k, self.inputs.v].map(|x| &x[first_key..]);
+        pack(simd, &Tokens { data: k, stride }, [width, keys], &mut space.transposed_keys);
+        pack(simd, &Tokens { data: v, stride }, [width, keys], &mut space.transposed_values);
+        pack(simd, &Planes { data: k, depth: keys, stride }, [keys, width], &mut space.keys);
+        for first in (0..queries).step_by(space.block) {
+            let used = space.block.min(queries - first);
+            let start = first_query + first * stride;
+            let rows = [self.inputs.q, self.gradient].map(|x| Strided::rows(&x[start..], stride));
+            self.scores::<S, M>(simd, rows, used, space);
 
-            let start = self.entry * keys * channels + self.head * width;
-            panels.set_depth(0..used);
-            let blocks = [(&scores.slopes, rows[0]), (&scores.weights, rows[1])];
-            for ((scores, rows), out) in blocks.into_iter().zip(&self.out[1..]) {
-                let columns = Planes { data: rows.data, depth: used, stride: channels };
-                columns.pack(simd, &mut (), &grid(simd, width), &mut panels);
-                let to = Target { out, start, stride: channels, width };
-                let scores = Strided::columns(scores, pitch);
-                multiply::<S, M>(simd, scores, keys, &panels, |row, column, sums| {
-                    to.add(simd, row, column, sums);
-                });
+            let slopes = Strided::rows(&space.slopes, space.pitch);
+            let to = Target { out: &self.out[0], start, stride, width };
+            multiply::<S, M>(
+                simd,
+                slopes,
+                used,
+                &space.keys,
+                #[inline(always)]
+                |row, column, sums| {
+                    // SAFETY: this task owns this head.
+                    unsafe { to.add(simd, row, column, sums) };
+                },
+            );
+
+            let operands = [(&space.slopes, rows[0]), (&space.weights, rows[1])];
+            for ((scores, rows), out) in operands.into_iter().zip(&self.out[1..]) {
+                let columns = Planes { data: rows.data, depth: used, stride };
+                pack(simd, &columns, [used, width], &mut space.rows);
+                let scores = Strided::columns(scores, space.pitch);
+                let to = Target { out, start: first_key, stride, width };
+                multiply::<S, M>(
+                    simd,
+                    scores,
+                    keys,
+                    &space.rows,
+                    #[inline(always)]
+                    |row, column, sums| {
+                        // SAFETY: as above.
+                        unsafe { to.add(simd, row, column, sums) };
+                    },
+                );
             }
         }
     }
@@ -153,20 +223,24 @@ impl Head<'_> {
         simd: S,
         [q, gradient]: [Strided; 2],
         used: usize,
-        packed: &Packed,
-        scores: &mut Scores,
+        space: &mut Space,
     ) {
-        let Sizes { keys, channels, heads, .. } = self.sizes;
-        let scale = 1.0 / ((channels / heads) as f32).sqrt();
-        let Scores { weights, slopes, pitch } = scores;
-        let products = [
-            (q, &packed.transposed_keys, &mut *weights),
-            (gradient, &packed.transposed_values, &mut *slopes),
-        ];
+        let HeadSizes { keys, width, .. } = self.sizes;
+        let scale = 1.0 / (width as f32).sqrt();
+        let Space { transposed_keys, transposed_values, weights, slopes, pitch, .. } = space;
+        let products =
+            [(q, transposed_keys, &mut *weights), (gradient, transposed_values, &mut *slopes)];
         for (rows, panels, to) in products {
-            multiply::<S, M>(simd, rows, used, panels, |row, column, sums| {
-                store(simd, &mut to[row * *pitch + column..][..S::F32_LANES], sums);
-            });
+            multiply::<S, M>(
+                simd,
+                rows,
+                used,
+                panels,
+                #[inline(always)]
+                |row, column, sums| {
+                    store(simd, &mut to[row * *pitch + column..][..S::F32_LANES], sums);
+                },
+            );
         }
         let rows = weights.chunks_exact_mut(*pitch).zip(slopes.chunks_exact_mut(*pitch));
         for (weights, slopes) in rows.take(used) {
@@ -180,126 +254,5 @@ impl Head<'_> {
                 *slope = weight * (*slope - mean) * scale;
             }
         }
-    }
-
-    #[inline(always)]
-    fn packed<S: Simd>(&self, simd: S) -> Packed {
-        let Sizes { keys, channels, heads, .. } = self.sizes;
-        let width = channels / heads;
-        let start = self.entry * keys * channels + self.head * width;
-        let transposed = |x: &[f32]| {
-            let mut panels = room(simd, keys, width);
-            let columns = Tokens { data: &x[start..], stride: channels };
-            columns.pack(simd, &mut (), &grid(simd, keys), &mut panels);
-            panels
-        };
-        let mut key_panels = room(simd, width, keys);
-        let columns = Planes { data: &self.inputs.k[start..], depth: keys, stride: channels };
-        columns.pack(simd, &mut (), &grid(simd, width), &mut key_panels);
-        Packed {
-            transposed_keys: transposed(self.inputs.k),
-            transposed_values: transposed(self.inputs.v),
-            keys: key_panels,
-        }
-    }
-}
-
-#[inline(always)]
-fn grid<S: Simd>(_: S, width: usize) -> Grid {
-    Grid { width, lanes: S::F32_LANES }
-}
-
-/// Room for a matrix `[depth, width]`.
-#[inline(always)]
-fn room<S: Simd>(simd: S, width: usize, depth: usize) -> Panels {
-    let mut panels = Panels::new(0..grid(simd, width).vectors_per_image(), S::F32_LANES, depth);
-    panels.set_depth(0..depth);
-    panels
-}
-
-/// A matrix as it lies in memory, read one scalar at a time.
-#[derive(Clone, Copy)]
-struct Strided<'a> {
-    data: &'a [f32],
-    /// Scalars from row to row.
-    row: usize,
-    /// Scalars from column to column.
-    column: usize,
-}
-
-impl<'a> Strided<'a> {
-    /// Rows `stride` scalars apart.
-    fn rows(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row: stride, column: 1 }
-    }
-
-    /// Columns `stride` scalars apart.
-    fn columns(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row: 1, column: stride }
-    }
-}
-
-/// Multiplies the first `count` rows with packed columns. `put` gets row, column and sums, a vector
-/// at a time.
-#[inline(always)]
-fn multiply<S: Simd, const M: usize>(
-    simd: S,
-    rows: Strided,
-    count: usize,
-    panels: &Panels,
-    mut put: impl FnMut(usize, usize, S::f32s),
-) {
-    let Strided { data, row: stride, column } = rows;
-    let reach = (count - 1) * stride + (panels.depth().len() - 1) * column;
-    assert!(reach < data.len(), "all factors lie in the storage");
-    for row in (0..count).step_by(M) {
-        // Rows past the end repeat the last one and are not used.
-        let starts: [usize; M] = array::from_fn(|i| (row + i).min(count - 1) * stride);
-        let used = M.min(count - row);
-        for (vector, width, panel) in panels.iter() {
-            // SAFETY: a panel has as many rows as its depth, for which the reach was checked.
-            let scalar =
-                |k: usize, r: usize| unsafe { *data.get_unchecked(starts[r] + k * column) };
-            let first = vector * S::F32_LANES;
-            let put = |r: usize, w: usize, sums| put(row + r, first + w * S::F32_LANES, sums);
-            match width {
-                1 => each(&tile::<S, M, 1>(simd, scalar, panel), used, put),
-                2 => each(&tile::<S, M, 2>(simd, scalar, panel), used, put),
-                _ => each(&tile::<S, M, PANEL>(simd, scalar, panel), used, put),
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn each<V: Copy, const M: usize, const W: usize>(
-    sums: &[[V; W]; M],
-    used: usize,
-    mut put: impl FnMut(usize, usize, V),
-) {
-    for (r, sums) in sums.iter().enumerate().take(used) {
-        for (w, sums) in sums.iter().enumerate() {
-            put(r, w, *sums);
-        }
-    }
-}
-
-/// One head's part of an output.
-struct Target<'a> {
-    out: &'a Shared<'a>,
-    start: usize,
-    /// Scalars from row to row.
-    stride: usize,
-    /// Channels of the head.
-    width: usize,
-}
-
-impl Target<'_> {
-    #[inline(always)]
-    fn add<S: Simd>(&self, simd: S, row: usize, column: usize, sums: S::f32s) {
-        let used = S::F32_LANES.min(self.width - column);
-        // SAFETY: this task owns this head of this entry.
-        let out = unsafe { self.out.slice(self.start + row * self.stride + column, used) };
-        store(simd, out, simd.add_f32s(load(simd, out), sums));
     }
 }

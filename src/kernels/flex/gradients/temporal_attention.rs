@@ -5,12 +5,11 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::Operation;
-use super::sums::dot;
-use crate::kernels::flex::dispatch::vectorized;
-use crate::kernels::flex::math::{exp, max, sum};
+use super::attention::{Backward, HeadSizes};
+use crate::kernels::flex::attention::Inputs;
 use crate::kernels::flex::ops::{CpuOps, scalars, tensor};
 use crate::kernels::flex::shared::Shared;
-use crate::kernels::flex::temporal_attention::{PIXELS, Sizes};
+use crate::kernels::flex::temporal_attention::Sizes;
 
 /// See [`crate::kernels::temporal_attention`]; operands are queries, keys and values.
 #[derive(Clone, Debug)]
@@ -35,68 +34,29 @@ impl Operation<3> for TemporalAttention {
         let [clips, frames, pixels, channels] = shape.dims();
         let sizes = Sizes { clips, frames, pixels, channels, heads: self.heads };
         let [q, k, v] = operands.each_ref().map(scalars);
-        let inputs = [q, k, v, scalars(&gradient)];
         let mut out = [(); 3].map(|()| vec![0.0; shape.num_elements()]);
         let shared = out.each_mut().map(|values| Shared::new(values));
-        let tasks = pixels.div_ceil(PIXELS);
-        (0..clips * tasks).into_par_iter().for_each(|task| {
-            let (clip, first) = (task / tasks, task % tasks * PIXELS);
-            vectorized(
-                #[inline(always)]
-                || {
-                    let mut scores = [(); 2].map(|()| vec![0.0; frames]);
-                    for pixel in first..pixels.min(first + PIXELS) {
-                        one_pixel(inputs, sizes, (clip, pixel), &mut scores, &shared);
-                    }
-                },
-            );
+        sizes.groups().for_each(|group| {
+            let [q, k, v, gradient] = [q, k, v, scalars(&gradient)].map(|x| group.gather(x));
+            let mut local = [(); 3].map(|()| vec![0.0; group.len()]);
+            let sizes = HeadSizes {
+                queries: frames,
+                keys: frames,
+                width: channels / self.heads,
+                stride: group.stride(),
+            };
+            Backward {
+                inputs: Inputs { q: &q, k: &k, v: &v },
+                gradient: &gradient,
+                out: &local.each_mut().map(|values| Shared::new(values)),
+                sizes,
+            }
+            .run(group.heads().map(|start| [start; 2]));
+            for (local, out) in local.iter().zip(&shared) {
+                // SAFETY: groups share no pixels.
+                unsafe { group.scatter(local, out) };
+            }
         });
         out.map(|values| Some(tensor(values, shape.clone())))
     }
-}
-
-#[inline(always)]
-fn one_pixel(
-    [q, k, v, gradient]: [&[f32]; 4],
-    sizes: Sizes,
-    (clip, pixel): (usize, usize),
-    [weights, slopes]: &mut [Vec<f32>; 2],
-    [for_q, for_k, for_v]: &[Shared; 3],
-) {
-    let Sizes { frames, pixels, channels, heads, .. } = sizes;
-    let width = channels / heads;
-    let scale = 1.0 / (width as f32).sqrt();
-    for head in 0..heads {
-        let start =
-            |frame: usize| ((clip * frames + frame) * pixels + pixel) * channels + head * width;
-        for query in 0..frames {
-            let (row, upstream) = (&q[start(query)..][..width], &gradient[start(query)..][..width]);
-            for (other, (weight, slope)) in weights.iter_mut().zip(slopes.iter_mut()).enumerate() {
-                *weight = dot(row, &k[start(other)..][..width]);
-                *slope = dot(upstream, &v[start(other)..][..width]);
-            }
-            let most = max(weights);
-            weights.iter_mut().for_each(|x| *x = exp((*x - most) * scale));
-            let norm = 1.0 / sum(weights, |x| x);
-            weights.iter_mut().for_each(|x| *x *= norm);
-            let mean = dot(weights, slopes);
-            // SAFETY: this task owns this pixel.
-            let for_row = unsafe { for_q.slice(start(query), width) };
-            for (other, (weight, slope)) in weights.iter().zip(slopes.iter()).enumerate() {
-                let slope = weight * (slope - mean) * scale;
-                add(for_row, slope, &k[start(other)..][..width]);
-                // SAFETY: as above, and these are slices of other outputs.
-                unsafe {
-                    add(for_k.slice(start(other), width), slope, row);
-                    add(for_v.slice(start(other), width), *weight, upstream);
-                }
-            }
-        }
-    }
-}
-
-/// Adds a multiple of `x` to `to`.
-#[inline(always)]
-fn add(to: &mut [f32], factor: f32, x: &[f32]) {
-    to.iter_mut().zip(x).for_each(|(to, x)| *to += factor * x);
 }
