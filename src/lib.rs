@@ -46,9 +46,9 @@ pub use doctor::{
     KernelTiming, UnetBench, UnetBenchOptions, bench_kernels, bench_unet, inspect, self_test,
 };
 pub use error::{Error, Result};
-pub use media::{Format, Frame, Video, write_info};
+pub use media::{Format, Frame, Video, decode_video, write_info};
 #[cfg(not(target_family = "wasm"))]
-pub use media::{check_output, output_path, read_frame, write as write_video};
+pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
     ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelPaths, Noise,
     NoiseType, Pipeline, Prompt, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched,

@@ -5,16 +5,20 @@ mod format;
 mod frame;
 #[cfg(feature = "h264")]
 mod h264;
+#[cfg(feature = "h264")]
+mod h264_decode;
 mod label;
 #[cfg(not(target_family = "wasm"))]
 mod output;
 mod palette;
 mod read;
+mod read_video;
 mod resample;
 mod resize;
 #[cfg(not(target_family = "wasm"))]
 mod staging;
 mod tiling;
+mod webp_decode;
 
 pub mod gif;
 pub mod mp4;
@@ -30,6 +34,9 @@ pub use output::{check_output, output_path, write};
 pub use read::decode_frame;
 #[cfg(not(target_family = "wasm"))]
 pub use read::read_frame;
+#[cfg(not(target_family = "wasm"))]
+pub use read_video::read_video;
+pub use read_video::{FOLDER_FPS, decode_video};
 pub use resample::{Filter, resize};
 pub use resize::{
     CLIP_SIZE, Rect, centre_crop, clip_pixel_values, crop, crop_resize, crop_resize_bilinear,

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// More pixels than any camera's, few enough to be held in memory.
 const MAX_PIXELS: u64 = 1 << 27;
+/// What shows where a picture is transparent.
+const WHITE: [u8; 3] = [255; 3];
 /// The largest memory a decoder may take; 16-bit RGBA of [`MAX_PIXELS`].
 const MAX_MEMORY: u64 = 8 * MAX_PIXELS;
 /// The largest file read into memory.
@@ -31,16 +33,22 @@ pub fn read_frame(path: &Path) -> Result<Frame> {
         let reason = format!("is a folder; a picture is expected ({ACCEPTED})");
         return Err(Error::media(path, reason));
     }
+    decode_frame(&path.to_string_lossy(), &read_file(path)?)
+}
+
+/// The bytes of a picture's or video's file.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
     if metadata.len() > MAX_FILE {
         let reason = format!(
-            "has {} MB; pictures of up to {} MB are read",
+            "has {} MB; files of up to {} MB are read",
             metadata.len() >> 20,
             MAX_FILE >> 20
         );
         return Err(Error::media(path, reason));
     }
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    decode_frame(&path.to_string_lossy(), &bytes)
+    std::fs::read(path).map_err(|e| Error::io("read", path, e))
 }
 
 /// The picture in the bytes of a file, as [`read_frame`]; `name` is what errors call it.
@@ -48,6 +56,11 @@ pub fn read_frame(path: &Path) -> Result<Frame> {
 /// # Errors
 /// When the bytes are no picture, or a damaged or absurdly large one.
 pub fn decode_frame(name: &str, bytes: &[u8]) -> Result<Frame> {
+    decode_frame_on(name, bytes, WHITE)
+}
+
+/// As [`decode_frame`], with `background` where the picture is transparent.
+pub(super) fn decode_frame_on(name: &str, bytes: &[u8], background: [u8; 3]) -> Result<Frame> {
     if bytes.is_empty() {
         return Err(Error::media(name, format!("is empty; a picture is expected ({ACCEPTED})")));
     }
@@ -66,36 +79,52 @@ pub fn decode_frame(name: &str, bytes: &[u8]) -> Result<Frame> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_MEMORY {
+    check_size(name, width, height)?;
+    if decoder.total_bytes() > MAX_MEMORY {
+        return Err(Error::media(
+            name,
+            "has more colours than fit into memory; save it with 8 bits",
+        ));
+    }
+    let orientation = decoder.orientation().map_err(damaged)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(flatten(picture, background))
+}
+
+/// Refuses pictures without pixels, and of more than fit into memory.
+pub(super) fn check_size(name: &str, width: u32, height: u32) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::media(name, "has no pixels"));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
         let reason = format!(
             "has {width} x {height} pixels; pictures of up to {} million pixels are read",
             MAX_PIXELS / 1_000_000
         );
         return Err(Error::media(name, reason));
     }
-    if width == 0 || height == 0 {
-        return Err(Error::media(name, "has no pixels"));
-    }
-    let orientation = decoder.orientation().map_err(damaged)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    picture.apply_orientation(orientation);
-    Ok(on_white(picture))
+    Ok(())
 }
 
-fn on_white(picture: DynamicImage) -> Frame {
+fn flatten(picture: DynamicImage, background: [u8; 3]) -> Frame {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let data = if picture.color().has_alpha() {
-        let pixels = picture.into_rgba8().into_raw();
-        pixels
-            .chunks_exact(4)
-            .flat_map(|pixel| {
-                let alpha = u32::from(pixel[3]);
-                let mixed = |value: u8| u32::from(value) * alpha + 255 * (255 - alpha);
-                [pixel[0], pixel[1], pixel[2]].map(|value| ((mixed(value) + 127) / 255) as u8)
-            })
-            .collect()
+        over(&picture.into_rgba8(), background)
     } else {
         picture.into_rgb8().into_raw()
     };
     Frame { width, height, data }
+}
+
+/// The colours of RGBA pixels before a background.
+pub(super) fn over(pixels: &[u8], background: [u8; 3]) -> Vec<u8> {
+    let mix = |pixel: &[u8]| -> [u8; 3] {
+        let alpha = u32::from(pixel[3]);
+        std::array::from_fn(|channel| {
+            let behind = u32::from(background[channel]) * (255 - alpha);
+            ((u32::from(pixel[channel]) * alpha + behind + 127) / 255) as u8
+        })
+    };
+    pixels.chunks_exact(4).flat_map(mix).collect()
 }
