@@ -27,6 +27,8 @@ pub mod pipeline;
 pub mod prompt;
 pub mod random;
 pub mod schedulers;
+#[cfg(feature = "train")]
+pub mod training;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
@@ -56,3 +58,7 @@ pub use pipeline::{
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;
+#[cfg(feature = "train")]
+pub use training::emoji::{FetchEvent, Fetched, fetch as fetch_emoji};
+#[cfg(feature = "train")]
+pub use training::vocabulary::{MIN_VOCABULARY_SIZE, VOCABULARY_SIZE, Vocabulary, read_captions};

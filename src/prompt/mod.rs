@@ -10,5 +10,5 @@ pub mod weighting;
 
 pub use chunks::{ChunkedPrompts, PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
 pub use template::{fill_template, template_keys};
-pub use tokenizer::ClipTokenizer;
+pub use tokenizer::{ClipTokenizer, split_words};
 pub use weighting::{WeightedText, parse_weights};

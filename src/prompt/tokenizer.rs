@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::Value;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::replace::ReplacePattern;
@@ -92,6 +94,13 @@ impl ClipTokenizer {
         }
         Ok(tokens)
     }
+}
+
+/// The words of `text` as the tokenizer sees them, in lower case: what its merges stay inside of.
+pub fn split_words(text: &str) -> Vec<String> {
+    static SPLIT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(WORD).expect("the pattern is the tokenizer's own"));
+    SPLIT.find_iter(&clean(text)).map(|word| word.as_str().to_owned()).collect()
 }
 
 fn build(

@@ -1,0 +1,5 @@
+//! Training data and vocabularies.
+
+pub mod emoji;
+mod files;
+pub mod vocabulary;
