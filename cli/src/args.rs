@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "train")]
+use crate::commands::train;
 use crate::commands::{bench, devices, doctor, inspect, text2video};
 
 /// Animates a picture, or a prompt, into a video of any length.
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Test whether this machine computes correctly.
     Doctor(doctor::DoctorArgs),
+    /// Train a model of your own: bring its data, make its vocabulary.
+    #[cfg(feature = "train")]
+    Train(train::TrainArgs),
 }
 
 /// Switches that are on by default in the original, where naming them switches them off.

@@ -10,5 +10,8 @@ mod checkpoints;
 mod commands;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[cfg(feature = "train")]
+#[path = "cli/train.rs"]
+mod train;
 #[path = "cli/videos.rs"]
 mod videos;

@@ -5,6 +5,8 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod text2video;
+#[cfg(feature = "train")]
+pub(crate) mod train;
 
 use std::process::ExitCode;
 
@@ -21,5 +23,7 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&args, json),
     }
 }
