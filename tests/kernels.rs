@@ -240,9 +240,8 @@ fn window_scatter_case([b, c, t, h, w]: [usize; 5], window: &[usize]) {
         let (prediction, prediction32) = precision.noise([b, c, window.len(), h, w], 3);
         let (kept, kept_counter) = (sum.clone(), counter.clone());
         let got = kernels::window_scatter(sum, counter, prediction.clone(), window);
-        let twin = |(sum, counter)| {
-            reference::window_scatter(sum, counter, prediction32.clone(), window)
-        };
+        let twin =
+            |(sum, counter)| reference::window_scatter(sum, counter, prediction32.clone(), window);
         let want = twin((sum32.clone(), counter32.clone()));
         let what = format!("window_scatter {:?} {window:?}", [b, c, t, h, w]);
         precision.assert_close(got.0.clone(), want.0.clone(), &what);

@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Test whether this machine computes correctly.
     Doctor(doctor::DoctorArgs),
-    /// Train a model of your own: bring its data, make its vocabulary.
+    /// Train a model of your own, or fine-tune the motion of one.
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
 }

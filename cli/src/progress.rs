@@ -16,23 +16,23 @@ const PER_STEP: u64 = 1000;
 /// Without a terminal, no more than one line in this time.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Counts Ctrl-C: the first ends the run after the current window, the second ends it at once.
+/// Counts Ctrl-C: the first ends the run after its current piece of work, the second at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
-    /// Listens from now on.
+    /// Listens from now on; `piece` is what a run ends after.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn listen(bar: &ProgressBar) -> anyhow::Result<Self> {
+    pub(crate) fn listen(bar: &ProgressBar, piece: &'static str) -> anyhow::Result<Self> {
         let count = Arc::new(AtomicUsize::new(0));
         let (seen, bar) = (count.clone(), bar.clone());
         ctrlc::set_handler(move || {
             if seen.fetch_add(1, Ordering::SeqCst) > 0 {
                 std::process::exit(i32::from(report::INTERRUPTED));
             }
-            let line = "musev: stopping after this window; Ctrl-C again stops at once";
+            let line = format!("musev: stopping after this {piece}; Ctrl-C again stops at once");
             bar.suspend(|| report::say(line));
         })?;
         Ok(Self(count))

@@ -4,6 +4,7 @@
 //!   recognised by content; a tensor is read when it is asked for and never before.
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
+//! * `tensors` and `save` write a module as such a file, for training.
 //! * [`inspect`] tells what a file or folder is and which networks it fits.
 //!
 //! Files are read with positioned reads rather than mapped: a map's pages count as memory of the
@@ -19,6 +20,8 @@ mod load;
 mod pickle;
 mod pickled;
 mod safetensors;
+#[cfg(feature = "train")]
+mod save;
 mod source;
 mod state_dict;
 mod torch;
@@ -31,5 +34,7 @@ pub use inspect::{
 };
 pub use keys::KeyRename;
 pub use load::{LoadOptions, load};
+#[cfg(feature = "train")]
+pub use save::{save, tensors};
 pub use state_dict::state_dict;
 pub use weights::{Format, Weights};

@@ -58,7 +58,12 @@ impl Position {
         self.path.join(".")
     }
 
-    fn is_linear_weight(&self) -> bool {
+    /// State-dict names of the parameter here: the name, then older spellings.
+    pub(super) fn names(&self, keys: &[KeyRename]) -> Vec<String> {
+        names_of(&self.path, keys)
+    }
+
+    pub(super) fn is_linear_weight(&self) -> bool {
         let in_linear =
             self.containers.last().is_some_and(|container| container == "Struct:Linear");
         in_linear && self.path.last().is_some_and(|name| name == "weight")
@@ -86,7 +91,7 @@ impl ModuleVisitor for Collector<'_> {
         if transposed {
             shape.reverse();
         }
-        let names = names_of(&self.at.path, self.keys);
+        let names = self.at.names(self.keys);
         self.slots.push(Slot { path: self.at.path(), names, shape, transposed });
     }
 }

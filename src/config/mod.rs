@@ -6,7 +6,7 @@ pub mod negative_prompts;
 pub mod output_name;
 pub mod task;
 pub mod task_file;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use models::{ModelChoice, ModelSpec, Variant, checkpoint_root};
 pub use negative_prompts::NegativePrompts;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 const MAX_BYTES: u64 = 4 << 20;
 
 /// The text of a configuration file.
-pub(super) fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
@@ -25,7 +25,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 }
 
 /// Parses YAML; `origin` names it in errors.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
     // Depth, anchors and alias expansion are bounded by the parser's default budget.
     // Only true and false are flags, so a task may be called `n` or `off`.
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };

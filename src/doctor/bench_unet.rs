@@ -82,7 +82,7 @@ pub fn bench_unet(device: &Device, options: &UnetBenchOptions) -> Result<UnetBen
     let encoder_hidden_states = made_up(text, 1.0, 2, (device, *dtype));
     let input = UNet3DInput {
         sample,
-        timestep: 500.0,
+        timesteps: vec![500.0],
         encoder_hidden_states,
         vision_condition_index: vision_condition_index.clone(),
         skip_temporal_layers: false,

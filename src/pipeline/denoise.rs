@@ -104,7 +104,7 @@ impl Denoiser<'_> {
         let sample = sample.repeat_dim(0, self.plan.guidance_batch());
         let prediction = self.unet.forward(UNet3DInput {
             sample: sample.cast(self.dtype),
-            timestep,
+            timesteps: vec![timestep],
             encoder_hidden_states: self.text(group.len()).cast(self.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,

@@ -158,7 +158,7 @@ impl Engine {
         generator: &mut Generator,
     ) -> Result<Tensor<5>> {
         let [height, width] = plan.latent_size;
-        let shape = [1, 4, plan.frames, height, width];
+        let shape = [1, self.vae.latent_channels(), plan.frames, height, width];
         let noise = request.sampling.noise;
         let drawn = noise.draw(shape, generator, &self.device);
         match &request.source {

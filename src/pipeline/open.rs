@@ -90,6 +90,14 @@ impl Pipeline {
             );
             return Err(Error::config(origin(&folder), reason));
         }
+        if config.in_channels != vae.latent_channels() {
+            let (wanted, made) = (config.in_channels, vae.latent_channels());
+            let reason = format!(
+                "in_channels is {wanted}, but the VAE's latents have {made} channels; the VAE and \
+                 the motion model do not belong together"
+            );
+            return Err(Error::config(origin(&folder), reason));
+        }
         // The base model's spatial weights replace those the motion model was saved with.
         let weights = Weights::open(&folder)?.overlay(Weights::open(&base.join("unet"))?)?;
         let unet = loader.load("unet", config.init(&device.device), unet_3d::KEYS, &weights)?;

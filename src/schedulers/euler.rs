@@ -145,9 +145,14 @@ impl EulerDiscreteSchedulerConfig {
         }
     }
 
+    /// The share of the signal in the variance at each training timestep.
+    pub(crate) fn alphas_cumprod(&self) -> Vec<f32> {
+        alphas_cumprod(&self.betas())
+    }
+
     /// Noise over signal at each training timestep.
     fn train_sigmas(&self) -> Vec<f32> {
-        alphas_cumprod(&self.betas()).into_iter().map(|a| ((1.0 - a) / a).sqrt()).collect()
+        self.alphas_cumprod().into_iter().map(|a| ((1.0 - a) / a).sqrt()).collect()
     }
 
     /// Descending; float32 values, as the model is given them.

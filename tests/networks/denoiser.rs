@@ -59,7 +59,7 @@ fn input(shape: [usize; 5]) -> UNet3DInput {
     let mut values = Scramble { temporal_weight: 0.0, state: 99 };
     UNet3DInput {
         sample: values.tensor(shape),
-        timestep: 500.0,
+        timesteps: vec![500.0],
         encoder_hidden_states: values.tensor([shape[0], 5, 16]),
         vision_condition_index: Vec::new(),
         skip_temporal_layers: false,

@@ -24,6 +24,6 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
         #[cfg(feature = "train")]
-        Command::Train(args) => train::run(&args, json),
+        Command::Train(args) => train::run(&args, json, &bar),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use options::Text2videoArgs;
 
 /// Makes the videos that `args` ask for.
 pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow::Result<ExitCode> {
-    let interrupt = Interrupt::listen(&bar)?;
+    let interrupt = Interrupt::listen(&bar, "window")?;
     let mut progress = Progress::new(bar, json, interrupt);
     let tasks = jobs::tasks(&args.input)?;
     if tasks.is_empty() {

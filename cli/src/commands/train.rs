@@ -1,17 +1,25 @@
-//! `musev train`: the data and the vocabulary of a model of one's own.
+//! `musev train`: makes a model.
 
+mod eval;
 mod fetch;
+mod run;
 mod vocabulary;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
 
 /// Options of `musev train`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct TrainArgs {
+    /// Carry out this run, or go on with it: a YAML file such as those in configs/train.
+    #[arg(value_name = "CONFIG", required = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,13 +31,18 @@ enum What {
     Fetch(fetch::FetchArgs),
     /// Make a tokenizer's vocabulary from captions.
     Vocabulary(vocabulary::VocabularyArgs),
+    /// Measure a trained model on the clips that were held out; prints JSON.
+    Eval(eval::EvalArgs),
 }
 
 /// Does what was asked for.
-pub(crate) fn run(args: &TrainArgs, json: bool) -> anyhow::Result<ExitCode> {
-    match &args.what {
-        What::Fetch(args) => fetch::run(args, json)?,
-        What::Vocabulary(args) => vocabulary::run(args, json)?,
+pub(crate) fn run(args: &TrainArgs, json: bool, bar: &ProgressBar) -> anyhow::Result<ExitCode> {
+    match (&args.what, &args.config) {
+        (Some(What::Fetch(args)), _) => fetch::run(args, json)?,
+        (Some(What::Vocabulary(args)), _) => vocabulary::run(args, json)?,
+        (Some(What::Eval(args)), _) => eval::run(args)?,
+        (None, Some(config)) => return run::run(config, json, bar),
+        (None, None) => unreachable!("clap asks for one of them"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -121,7 +121,7 @@ pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Compariso
     let unet = run.load(config.init(device), unet_3d::KEYS)?;
     let out = unet.forward(UNet3DInput {
         sample: run.input("sample")?,
-        timestep: call.timestep,
+        timesteps: vec![call.timestep],
         encoder_hidden_states: run.input("text")?,
         vision_condition_index: call.vision_condition_index.unwrap_or_default(),
         skip_temporal_layers: call.skip_temporal_layers,

@@ -11,7 +11,7 @@ use crate::nn::transformer_block::SpatialContext;
 
 /// What every layer of the denoiser may look at.
 pub(super) struct Conditioning<'a> {
-    /// Time embedding after its SiLU, `[1, embed_dim]`.
+    /// Time embedding after its SiLU, `[1, embed_dim]` for all images, or `[b·t, embed_dim]`.
     pub(super) time: Tensor<2>,
     /// Frame embedding, `[1, t, embed_dim]`; `None` where temporal layers are skipped.
     pub(super) frame_embedding: Option<Tensor<3>>,

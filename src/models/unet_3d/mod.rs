@@ -60,8 +60,8 @@ pub struct UNet3DConditionModel {
 pub struct UNet3DInput {
     /// Scaled noisy latents with the clean condition frames at their places, `[b, c, t, h, w]`.
     pub sample: Tensor<5>,
-    /// Noise level, 0 to 1000.
-    pub timestep: f64,
+    /// Noise level, 0 to 1000: one for all clips, or one for each.
+    pub timesteps: Vec<f64>,
     /// Text states, `[b, n, cross_attention_dim]`.
     pub encoder_hidden_states: Tensor<3>,
     /// Which frames of `sample` are condition frames; each less than t.
@@ -102,11 +102,16 @@ impl UNet3DConditionModel {
     /// - output: `[b, out_channels, t, h, w]`
     pub fn forward(&self, input: UNet3DInput) -> Tensor<5> {
         let UNet3DInput { sample, encoder_hidden_states, vision_condition_index, .. } = input;
-        let frames = sample.dims()[2];
+        let [clips, _, frames, ..] = sample.dims();
         // A single frame has no other frame to look at.
         let condition_frames = if frames > 1 { vision_condition_index.as_slice() } else { &[] };
+        let time = silu(self.time_embedding.forward(&input.timesteps));
+        let time = match input.timesteps.len() {
+            1 => time,
+            _ => repeated(time, clips, frames),
+        };
         let conditioning = Conditioning {
-            time: silu(self.time_embedding.forward(&[input.timestep])),
+            time,
             frame_embedding: (!input.skip_temporal_layers).then(|| self.embed_frames(frames)),
             spatial: SpatialContext { frames, condition_frames, encoder_hidden_states },
         };
@@ -131,4 +136,10 @@ impl UNet3DConditionModel {
         let index: Vec<f64> = (0..frames).map(|frame| frame as f64).collect();
         self.frame_embedding.forward(&index).unsqueeze()
     }
+}
+
+/// Each row for all frames of its clip: `[clips, c]` to `[clips·frames, c]`.
+fn repeated(rows: Tensor<2>, clips: usize, frames: usize) -> Tensor<2> {
+    let c = rows.dims()[1];
+    rows.reshape([clips, 1, c]).repeat_dim(1, frames).reshape([clips * frames, c])
 }

@@ -86,6 +86,7 @@ pub struct AutoencoderKL {
     post_quant_conv: Conv2d,
     scaling_factor: f64,
     downscale: usize,
+    latent_channels: usize,
 }
 
 /// A normal distribution per latent value.
@@ -142,6 +143,7 @@ impl AutoencoderKLConfig {
             post_quant_conv: Conv2dConfig::pointwise(latents, latents).init(device),
             scaling_factor: self.scaling_factor,
             downscale: self.downscale(),
+            latent_channels: latents,
         }
     }
 
@@ -200,6 +202,11 @@ impl AutoencoderKL {
     /// How many pixels a latent value stands for, in each direction.
     pub fn downscale(&self) -> usize {
         self.downscale
+    }
+
+    /// Channels of the latents; 4 in Stable Diffusion.
+    pub fn latent_channels(&self) -> usize {
+        self.latent_channels
     }
 }
 

@@ -1,0 +1,251 @@
+//! The clips of a run: read once, kept as raw frames of one size in a file.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::config::DataConfig;
+use super::draw::{Draw, hash};
+use crate::error::{Error, Result};
+use crate::media::{Filter, Frame, crop_resize, read_video};
+use crate::training::emoji;
+
+/// Clips that are read before any of them is written.
+const AT_ONCE: usize = 32;
+
+/// A clip of the set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Clip {
+    /// File name without its ending.
+    pub(super) name: String,
+    /// What it shows.
+    pub(super) caption: String,
+    /// Where its first frame stands among all frames of the set.
+    pub(super) first: usize,
+    /// Number of its frames.
+    pub(super) frames: usize,
+    /// Frames a second, after those left out.
+    pub(super) fps: f32,
+}
+
+/// All clips of a folder.
+pub(super) struct Clips {
+    /// In order of their names.
+    pub(super) clips: Vec<Clip>,
+    /// Side of the frames in pixels.
+    pub(super) size: usize,
+    /// Places in `clips` of those that are trained on.
+    pub(super) training: Vec<usize>,
+    /// Places in `clips` of the others.
+    pub(super) held_out: Vec<usize>,
+    frames: Mutex<File>,
+    path: PathBuf,
+}
+
+/// What the file of frames was made from.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Key {
+    folder: PathBuf,
+    files: usize,
+    size: usize,
+    keep_every: usize,
+    max_frames: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Index {
+    key: Key,
+    clips: Vec<Clip>,
+}
+
+impl Clips {
+    /// Opens the clips that `config` names; reads them first if that was not done yet. `told`
+    /// hears how many of how many are read.
+    ///
+    /// # Errors
+    /// When the folder has no clip, or a file cannot be read or written.
+    pub(super) fn open(config: &DataConfig, told: &mut dyn FnMut(usize, usize)) -> Result<Self> {
+        let paths = clip_paths(config)?;
+        let (index_path, path) =
+            (config.cache.join("frames.json"), config.cache.join("frames.bin"));
+        let key = Key {
+            folder: config.folder.clone(),
+            files: paths.len(),
+            size: config.size,
+            keep_every: config.keep_every,
+            max_frames: config.max_frames,
+        };
+        let index = match read_index(&index_path) {
+            Some(index) if index.key == key && path.is_file() => index,
+            _ => {
+                let clips = decode_all(&paths, config, &path, told)?;
+                let index = Index { key, clips };
+                let text = serde_json::to_string(&index).expect("an index is plain data");
+                std::fs::write(&index_path, text)
+                    .map_err(|e| Error::io("write", &index_path, e))?;
+                index
+            }
+        };
+        let held = match &config.held_out {
+            Some(list) => read_list(list)?,
+            None => HashSet::new(),
+        };
+        let is_held =
+            |clip: &Clip| held.contains(&clip.name) || held.contains(&emoji::base(&clip.name));
+        let (held_out, training): (Vec<usize>, Vec<usize>) =
+            (0..index.clips.len()).partition(|&i| is_held(&index.clips[i]));
+        if training.is_empty() {
+            let reason = "has no clip to train on: all are held out".to_owned();
+            return Err(Error::config(config.folder.display().to_string(), reason));
+        }
+        let frames = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        let (clips, size) = (index.clips, config.size);
+        Ok(Self { clips, size, training, held_out, frames: Mutex::new(frames), path })
+    }
+
+    /// Frames of all clips together.
+    pub(super) fn total_frames(&self) -> usize {
+        self.clips.last().map_or(0, |clip| clip.first + clip.frames)
+    }
+
+    /// `count` frames from the one that stands at `first` among all.
+    ///
+    /// # Errors
+    /// When the file of frames cannot be read.
+    pub(super) fn read(&self, first: usize, count: usize) -> Result<Vec<Frame>> {
+        let bytes = 3 * self.size * self.size;
+        let mut data = vec![0; count * bytes];
+        let mut file = self.frames.lock().expect("no reader panics");
+        file.seek(SeekFrom::Start((first * bytes) as u64))
+            .and_then(|_| file.read_exact(&mut data))
+            .map_err(|error| Error::io("read", &self.path, error))?;
+        let frame = |data: &[u8]| Frame { width: self.size, height: self.size, data: data.into() };
+        Ok(data.chunks_exact(bytes).map(frame).collect())
+    }
+
+    /// Single frames of clips that are trained on, some of them mirrored.
+    pub(super) fn pictures(&self, count: usize, draw: &mut Draw) -> Result<Vec<Frame>> {
+        (0..count)
+            .map(|_| {
+                let clip = &self.clips[self.training[draw.below(self.training.len())]];
+                let mut frame = self.read(clip.first + draw.below(clip.frames), 1)?.remove(0);
+                if draw.happens(0.5) {
+                    mirror(&mut frame);
+                }
+                Ok(frame)
+            })
+            .collect()
+    }
+}
+
+/// Turns left and right.
+fn mirror(frame: &mut Frame) {
+    for row in frame.data.chunks_exact_mut(3 * frame.width) {
+        let pixels = row.as_chunks_mut::<3>().0;
+        pixels.reverse();
+    }
+}
+
+/// The clips of the folder, by name: everything but captions and hidden files.
+fn clip_paths(config: &DataConfig) -> Result<Vec<PathBuf>> {
+    let folder = &config.folder;
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io("read", folder, e))?.path();
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_none_or(|extension| extension != "txt") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.truncate(config.max_clips.unwrap_or(usize::MAX));
+    if paths.is_empty() {
+        let reason = "has no clips; WebP, GIF or MP4 files, or folders of pictures, are expected";
+        return Err(Error::media(folder, reason));
+    }
+    Ok(paths)
+}
+
+fn read_index(path: &Path) -> Option<Index> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// The names in a list, one a line; what follows a `#` does not count.
+fn read_list(path: &Path) -> Result<HashSet<String>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let name = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
+    Ok(text.lines().map(name).filter(|name| !name.is_empty()).collect())
+}
+
+/// Reads every clip, writes its frames to `target` and returns where they stand.
+fn decode_all(
+    paths: &[PathBuf],
+    config: &DataConfig,
+    target: &Path,
+    told: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Clip>> {
+    std::fs::create_dir_all(&config.cache).map_err(|e| Error::io("create", &config.cache, e))?;
+    let failed = |error| Error::io("write", target, error);
+    let mut file = BufWriter::new(File::create(target).map_err(failed)?);
+    let mut clips: Vec<Clip> = Vec::with_capacity(paths.len());
+    let mut first = 0;
+    for group in paths.chunks(AT_ONCE) {
+        let decoded: Vec<(Clip, Vec<Frame>)> =
+            group.par_iter().map(|path| decode(path, config)).collect::<Result<_>>()?;
+        for (mut clip, frames) in decoded {
+            clip.first = first;
+            first += clip.frames;
+            for frame in frames {
+                file.write_all(&frame.data).map_err(failed)?;
+            }
+            clips.push(clip);
+        }
+        told(clips.len(), paths.len());
+    }
+    file.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(failed)?;
+    Ok(clips)
+}
+
+/// One clip with its caption, its frames square and of the set's size.
+fn decode(path: &Path, config: &DataConfig) -> Result<(Clip, Vec<Frame>)> {
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let caption_path = path.with_extension("txt");
+    let caption = std::fs::read_to_string(&caption_path)
+        .map_err(|error| Error::io("read", &caption_path, error))?;
+    let video = read_video(path, background(&name))?;
+    let fps = video.fps / config.keep_every as f32;
+    let frames: Vec<Frame> = video
+        .frames
+        .iter()
+        .step_by(config.keep_every)
+        .take(config.max_frames)
+        .map(|frame| crop_resize(frame, config.size, config.size, Filter::Lanczos))
+        .collect();
+    let caption = caption.trim().to_owned();
+    Ok((Clip { name, caption, first: 0, frames: frames.len(), fps }, frames))
+}
+
+/// What shows through a clip's transparent parts: one plain colour for each clip, mostly light.
+fn background(name: &str) -> [u8; 3] {
+    const COLOURS: [[u8; 3]; 12] = [
+        [255, 255, 255],
+        [255, 255, 255],
+        [255, 255, 255],
+        [240, 240, 240],
+        [200, 205, 210],
+        [128, 128, 128],
+        [20, 20, 24],
+        [250, 236, 215],
+        [214, 232, 250],
+        [220, 245, 224],
+        [252, 222, 232],
+        [60, 80, 120],
+    ];
+    COLOURS[(hash(name) % COLOURS.len() as u64) as usize]
+}

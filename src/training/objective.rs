@@ -1,0 +1,108 @@
+//! The losses.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::config::{AutoencoderConfig, DenoiserConfig};
+use super::draw::Draw;
+use crate::error::Result;
+use crate::models::unet_3d::{UNet3DConditionModel, UNet3DInput};
+use crate::models::vae::AutoencoderKL;
+use crate::random::Generator;
+use crate::schedulers::{EulerDiscreteSchedulerConfig, PredictionType};
+
+/// How far pictures are from what the autoencoder makes of them (Kingma & Welling 2013,
+/// arXiv:1312.6114, with the error's norms weighted).
+///
+/// # Shapes
+/// - `images`: `[n, 3, h, w]` in [-1, 1]
+/// - output: `[1]`
+pub(super) fn autoencoder_loss(
+    vae: &AutoencoderKL,
+    images: Tensor<4>,
+    config: &AutoencoderConfig,
+    noise: &mut Generator,
+) -> Tensor<1> {
+    let latents = vae.encode(images.clone());
+    let deviation = (latents.logvar.clone() * 0.5).exp();
+    let drawn = normal(latents.mean.dims(), noise, &images.device());
+    let decoded = vae.decode(latents.mean.clone() + deviation * drawn);
+    let error = decoded - images;
+    let divergence =
+        latents.mean.powi_scalar(2) + latents.logvar.clone().exp() - latents.logvar - 1.0;
+    error.clone().powi_scalar(2).mean() * config.squared_weight
+        + error.abs().mean() * config.absolute_weight
+        + divergence.mean() * (0.5 * config.kl_weight)
+}
+
+/// What the denoiser is given in one update.
+pub(super) struct DenoiserBatch {
+    /// `[b, c, 1 + t, h, w]`, the condition frame first; without one, `[b, c, 1, h, w]`.
+    pub(super) clean: Tensor<5>,
+    /// `[b, n, c]`
+    pub(super) text: Tensor<3>,
+    /// Whether the first frame is a condition frame; otherwise the frames are pictures.
+    pub(super) conditioned: bool,
+}
+
+/// How noise is added, and what the denoiser predicts of it.
+pub(super) struct NoiseSchedule {
+    alphas_cumprod: Vec<f32>,
+    prediction_type: PredictionType,
+}
+
+impl NoiseSchedule {
+    /// That of the sampler's configuration, so that training and sampling agree.
+    pub(super) fn new(scheduler: &EulerDiscreteSchedulerConfig) -> Self {
+        let (alphas_cumprod, prediction_type) =
+            (scheduler.alphas_cumprod(), scheduler.prediction_type);
+        Self { alphas_cumprod, prediction_type }
+    }
+
+    /// Squared error of the prediction at a random timestep for each clip (Ho et al. 2020,
+    /// arXiv:2006.11239). The condition frame is clean and not predicted.
+    ///
+    /// # Shapes
+    /// - output: `[1]`
+    pub(super) fn loss(
+        &self,
+        unet: &UNet3DConditionModel,
+        batch: DenoiserBatch,
+        config: &DenoiserConfig,
+        draw: &mut Draw,
+    ) -> Result<Tensor<1>> {
+        let DenoiserBatch { clean, text, conditioned } = batch;
+        let device = clean.device();
+        let [b, c, length, h, w] = clean.dims();
+        let given = usize::from(conditioned);
+        let frames = length - given;
+        let target = clean.clone().narrow(2, given, frames);
+        let timesteps: Vec<usize> = (0..b).map(|_| draw.below(self.alphas_cumprod.len())).collect();
+        let factor = |of: fn(f32) -> f32| {
+            let values: Vec<f32> =
+                timesteps.iter().map(|&t| of(self.alphas_cumprod[t]).sqrt()).collect();
+            Tensor::<5>::from_data(TensorData::new(values, [b, 1, 1, 1, 1]), &device)
+        };
+        let (signal, sigma) = (factor(|alpha| alpha), factor(|alpha| 1.0 - alpha));
+        let noise = config.noise.draw([b, c, frames, h, w], &mut draw.noise(), &device);
+        let noisy = target.clone() * signal.clone() + noise.clone() * sigma.clone();
+        let wanted = match self.prediction_type {
+            PredictionType::Epsilon => noise,
+            PredictionType::VPrediction => noise * signal - target * sigma,
+        };
+        let sample =
+            if conditioned { Tensor::cat(vec![clean.narrow(2, 0, 1), noisy], 2) } else { noisy };
+        let predicted = unet.forward(UNet3DInput {
+            sample,
+            timesteps: timesteps.iter().map(|&t| t as f64).collect(),
+            encoder_hidden_states: text,
+            vision_condition_index: (0..given).collect(),
+            skip_temporal_layers: !conditioned,
+        });
+        let error = predicted.narrow(2, given, frames) - wanted;
+        Ok(error.powi_scalar(2).mean())
+    }
+}
+
+fn normal(shape: [usize; 4], noise: &mut Generator, device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(noise.normal(&shape), shape), device)
+}

@@ -1,0 +1,132 @@
+//! One update of the weights: clipped gradients, AdamW, and a running mean of the weights.
+
+use std::collections::HashMap;
+use std::f64::consts::PI;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Tensor, TensorData};
+
+use super::config::OptimizerConfig;
+
+/// AdamW's denominator; small, for branches of a network begin with tiny gradients.
+const EPSILON: f32 = 1e-8;
+
+/// The optimiser of `config`, without state.
+pub(super) fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
+    AdamWConfig::new()
+        .with_beta_1(config.beta_1)
+        .with_beta_2(config.beta_2)
+        .with_epsilon(EPSILON)
+        .with_weight_decay(config.weight_decay)
+        .init()
+}
+
+impl OptimizerConfig {
+    /// The learning rate of update `step` of `steps`: linear warm-up, then half a cosine.
+    pub(super) fn learning_rate_at(&self, step: usize, steps: usize) -> f64 {
+        let warm = (step + 1) as f64 / self.warmup_steps.max(1) as f64;
+        if warm < 1.0 {
+            return self.learning_rate * warm;
+        }
+        let rest = steps.saturating_sub(self.warmup_steps).max(1);
+        let progress = (step - self.warmup_steps.min(step)) as f64 / rest as f64;
+        let cosine = 0.5 * (1.0 + (PI * progress.min(1.0)).cos());
+        self.learning_rate * (self.final_share + (1.0 - self.final_share) * cosine)
+    }
+
+    /// The decay of the running mean at update `step`: short at first, for the weights it begins
+    /// with are worth nothing.
+    pub(super) fn ema_decay_at(&self, step: usize) -> f64 {
+        let step = step as f64;
+        self.ema_decay.min((1.0 + step) / (10.0 + step))
+    }
+}
+
+/// Numbers the parameters in the order of the module, so that the optimiser's state, which goes by
+/// number, is found again by the next process.
+pub(super) fn numbered<M: Module>(module: M) -> M {
+    struct Number(u64);
+    impl ModuleMapper for Number {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1;
+            let (_, tensor, mapper) = param.consume();
+            Param::from_mapped_value(ParamId::from(self.0), tensor, mapper)
+        }
+    }
+    module.map(&mut Number(0))
+}
+
+/// Scales the gradients down so that all together have at most `max_norm`, and returns the norm
+/// they had.
+pub(super) fn clip_norm<M: Module>(
+    module: &M,
+    gradients: &mut GradientsParams,
+    max_norm: f64,
+) -> f64 {
+    let mut squares = Squares { gradients, sum: 0.0 };
+    module.visit(&mut squares);
+    let norm = squares.sum.sqrt();
+    if norm > max_norm {
+        module.visit(&mut Scale { gradients, factor: max_norm / norm });
+    }
+    norm
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sum: f64,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let square = gradient.powi_scalar(2).sum().into_scalar::<f32>();
+            self.sum += f64::from(square);
+        }
+    }
+}
+
+struct Scale<'a> {
+    gradients: &'a mut GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.gradients.register(param.id, gradient * self.factor);
+        }
+    }
+}
+
+/// The running mean `mean` moved towards `module` by the share `1 - decay`.
+pub(super) fn averaged<M: Module>(mean: M, module: &M, decay: f64) -> M {
+    let mut current = Values(HashMap::new());
+    module.visit(&mut current);
+    mean.map(&mut Blend { current: current.0, decay })
+}
+
+struct Values(HashMap<ParamId, TensorData>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.insert(param.id, param.val().into_data());
+    }
+}
+
+struct Blend {
+    current: HashMap<ParamId, TensorData>,
+    decay: f64,
+}
+
+impl ModuleMapper for Blend {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(current) = self.current.remove(&param.id) else { return param };
+        let decay = self.decay;
+        param.map(|mean| {
+            let current = Tensor::<D>::from_data(current, &mean.device());
+            mean * decay + current * (1.0 - decay)
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! What a run needs to go on after it was stopped.
+
+use std::path::{Path, PathBuf};
+
+use burn::optim::{ModuleOptimizer, OptimizerRecord};
+use burn::tensor::{FloatDType, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Weights, save};
+use crate::error::{Error, Result};
+
+/// The folder of a run's state. It is replaced whole: a run that is killed while it writes goes on
+/// from the state before.
+pub(super) struct StateFolder {
+    current: PathBuf,
+    next: PathBuf,
+    last: PathBuf,
+}
+
+/// The tensors of a network, named.
+pub(super) type Tensors = Vec<(String, TensorData)>;
+
+/// What was read from a state folder.
+pub(super) struct Saved {
+    /// Updates done.
+    pub(super) step: usize,
+    /// Weights as the optimiser sees them.
+    pub(super) weights: Weights,
+    /// Their running mean.
+    pub(super) mean: Weights,
+    optimizer: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    step: usize,
+}
+
+const PROGRESS: &str = "progress.json";
+const WEIGHTS: &str = "weights.safetensors";
+const MEAN: &str = "mean.safetensors";
+const OPTIMIZER: &str = "optimizer.bpk";
+
+impl StateFolder {
+    /// The state of the run that writes to `output`.
+    pub(super) fn new(output: &Path) -> Self {
+        let folder = |name: &str| output.join(name);
+        Self { current: folder("state"), next: folder("state.next"), last: folder("state.last") }
+    }
+
+    /// The state that was saved last, if any.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn open(&self) -> Result<Option<Saved>> {
+        let folder = [&self.current, &self.last].into_iter().find(|f| f.join(PROGRESS).is_file());
+        let Some(folder) = folder else { return Ok(None) };
+        let path = folder.join(PROGRESS);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let Progress { step } = serde_json::from_str(&text)
+            .map_err(|error| Error::config(path.display().to_string(), error.to_string()))?;
+        Ok(Some(Saved {
+            step,
+            weights: Weights::open(&folder.join(WEIGHTS))?,
+            mean: Weights::open(&folder.join(MEAN))?,
+            optimizer: folder.join(OPTIMIZER),
+        }))
+    }
+
+    /// Saves the state after update `step`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(super) fn save(
+        &self,
+        step: usize,
+        (weights, mean): (Tensors, Tensors),
+        optimizer: &ModuleOptimizer,
+    ) -> Result<()> {
+        let next = &self.next;
+        remove(next)?;
+        std::fs::create_dir_all(next).map_err(|e| Error::io("create", next, e))?;
+        save(&next.join(WEIGHTS), weights, FloatDType::F32)?;
+        save(&next.join(MEAN), mean, FloatDType::F32)?;
+        let path = next.join(OPTIMIZER);
+        optimizer.save(&path).map_err(|error| Error::checkpoint(&path, error.to_string()))?;
+        let path = next.join(PROGRESS);
+        let text = serde_json::to_string(&Progress { step }).expect("a number is plain data");
+        std::fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
+        remove(&self.last)?;
+        if self.current.is_dir() {
+            rename(&self.current, &self.last)?;
+        }
+        rename(next, &self.current)?;
+        remove(&self.last)
+    }
+}
+
+impl Saved {
+    /// `optimizer` with the state that was saved.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn restore(&self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer> {
+        let record = OptimizerRecord::load(&self.optimizer)
+            .map_err(|error| Error::checkpoint(&self.optimizer, error.to_string()))?;
+        Ok(optimizer.load_record(record))
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|error| Error::io("write", to, error))
+}

@@ -1,0 +1,206 @@
+//! The stages: what is trained on which batches.
+
+use std::path::Path;
+
+use burn::tensor::{Device, FloatDType, Tensor};
+
+use super::clips::Clips;
+use super::config::{Stage, TrainConfig};
+use super::draw::Draw;
+use super::latents::{Batch, Latents};
+use super::model::{Denoiser, FILE, ModelFolder, fill};
+use super::objective::{DenoiserBatch, NoiseSchedule, autoencoder_loss};
+use super::sample::{Sampler, reconstructions};
+use super::state::Tensors;
+use super::{Task, TrainEvent, TrainWatch};
+use crate::checkpoint::{self, Weights, save};
+use crate::error::{Error, Result};
+use crate::image_tensor;
+use crate::media::Frame;
+use crate::models::clip::text;
+use crate::models::unet_3d;
+use crate::models::vae::{self, AutoencoderKL};
+use crate::pipeline::{Prompt, encode_chunks};
+use crate::prompt::{ClipTokenizer, chunk_prompts};
+
+/// Frames that the latents' spread is measured on.
+const SCALE_FRAMES: usize = 64;
+
+/// The autoencoder on single frames.
+pub(super) struct AutoencoderTask<'a> {
+    config: &'a TrainConfig,
+    model: ModelFolder,
+    clips: Clips,
+}
+
+impl<'a> AutoencoderTask<'a> {
+    pub(super) fn new(
+        config: &'a TrainConfig,
+        model: ModelFolder,
+        watch: &mut TrainWatch,
+    ) -> Result<Self> {
+        let clips = open_clips(config, watch)?;
+        Ok(Self { config, model, clips })
+    }
+
+    /// The factor that gives the latents a spread of 1.
+    fn scaling_factor(&self, model: &AutoencoderKL) -> Result<f64> {
+        let mut draw = Draw::new(0, 0);
+        let frames = self.clips.pictures(SCALE_FRAMES, &mut draw)?;
+        let mut values = Vec::new();
+        for frames in frames.chunks(8) {
+            let images = image_tensor::from_frames(frames, &Device::flex());
+            values.extend(model.encode(images).mean.into_data().iter::<f64>());
+        }
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        Ok(1.0 / variance.sqrt().max(1e-6))
+    }
+}
+
+impl Task for AutoencoderTask<'_> {
+    type Model = AutoencoderKL;
+
+    fn build(&self, device: &Device) -> Result<AutoencoderKL> {
+        self.model.autoencoder(device)
+    }
+
+    fn restored(
+        &self,
+        model: AutoencoderKL,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<AutoencoderKL> {
+        fill(model, "vae", vae::KEYS, (weights, device))
+    }
+
+    fn tensors(&self, model: &AutoencoderKL) -> Tensors {
+        checkpoint::tensors(model, vae::KEYS, "")
+    }
+
+    fn loss(&self, model: &AutoencoderKL, draw: &mut Draw) -> Result<Tensor<1>> {
+        let frames = self.clips.pictures(self.config.batch_size, draw)?;
+        let images = image_tensor::from_frames(&frames, &Device::flex().autodiff());
+        Ok(autoencoder_loss(model, images, &self.config.autoencoder, &mut draw.noise()))
+    }
+
+    fn write(&self, model: &AutoencoderKL, folder: &Path) -> Result<()> {
+        self.model.copy_rest(folder, &["vae"])?;
+        let path = folder.join("vae/config.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let damaged =
+            |e: serde_json::Error| Error::config(path.display().to_string(), e.to_string());
+        let mut config: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+        config["scaling_factor"] = self.scaling_factor(model)?.into();
+        let text = serde_json::to_string_pretty(&config).map_err(damaged)? + "\n";
+        std::fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
+        save(&folder.join("vae").join(FILE), self.tensors(model), FloatDType::F16)
+    }
+
+    fn sample(&self, model: &AutoencoderKL) -> Result<Frame> {
+        reconstructions(model, &self.clips)
+    }
+}
+
+/// Text encoder and UNet, or the UNet's temporal layers alone, on clips.
+pub(super) struct DenoiserTask<'a> {
+    config: &'a TrainConfig,
+    model: ModelFolder,
+    clips: Clips,
+    latents: Latents,
+    tokenizer: ClipTokenizer,
+    noise: NoiseSchedule,
+    sampler: Sampler,
+}
+
+impl<'a> DenoiserTask<'a> {
+    pub(super) fn new(
+        config: &'a TrainConfig,
+        model: ModelFolder,
+        watch: &mut TrainWatch,
+    ) -> Result<Self> {
+        let clips = open_clips(config, watch)?;
+        let Some(weights) = model.weights("vae") else {
+            let reason = "has no weights of the autoencoder; train that stage first, and name its \
+                          checkpoint as the model";
+            return Err(Error::checkpoint(model.0.join("vae"), reason));
+        };
+        let vae = model.autoencoder(&Device::flex())?;
+        let told = &mut |done, of| {
+            let _ = watch(TrainEvent::Encoded { done, of });
+        };
+        let latents = Latents::open(&clips, &vae, &weights, &config.data.cache, told)?;
+        let (tokenizer, scheduler) = (model.tokenizer()?, model.scheduler()?);
+        let noise = NoiseSchedule::new(&scheduler);
+        let sampler = Sampler { vae, scheduler };
+        Ok(Self { config, model, clips, latents, tokenizer, noise, sampler })
+    }
+
+    /// Text states of `captions`, `[b, 77, c]`.
+    fn text(&self, model: &Denoiser, captions: &[String], device: &Device) -> Result<Tensor<3>> {
+        let states = captions.iter().map(|caption| {
+            let ids = self.tokenizer.encode_weighted(caption)?;
+            let chunked = chunk_prompts(&ids, None, self.tokenizer.special_tokens());
+            Ok(encode_chunks(&model.text_encoder, &chunked, device))
+        });
+        Ok(Tensor::cat(states.collect::<Result<Vec<_>>>()?, 0))
+    }
+}
+
+impl Task for DenoiserTask<'_> {
+    type Model = Denoiser;
+
+    fn build(&self, device: &Device) -> Result<Denoiser> {
+        let model = self.model.denoiser(device)?;
+        Ok(match self.config.stage {
+            Stage::Motion => model.with_frozen_base(),
+            Stage::Autoencoder | Stage::Denoiser => model,
+        })
+    }
+
+    fn restored(&self, model: Denoiser, weights: &Weights, device: &Device) -> Result<Denoiser> {
+        model.restored(weights, device)
+    }
+
+    fn tensors(&self, model: &Denoiser) -> Tensors {
+        model.tensors()
+    }
+
+    fn loss(&self, model: &Denoiser, draw: &mut Draw) -> Result<Tensor<1>> {
+        let config = &self.config.denoiser;
+        let device = Device::flex().autodiff();
+        let count = self.config.batch_size;
+        let conditioned = !draw.happens(config.image_share);
+        let Batch { clean, captions } =
+            self.latents.clips(&self.clips, config, (count, draw), &device);
+        let clean = if conditioned { clean } else { clean.narrow(2, 1, 1) };
+        let text = self.text(model, &captions, &device)?;
+        let batch = DenoiserBatch { clean, text, conditioned };
+        self.noise.loss(&model.unet, batch, config, draw)
+    }
+
+    fn write(&self, model: &Denoiser, folder: &Path) -> Result<()> {
+        self.model.copy_rest(folder, &["text_encoder", "unet"])?;
+        let text = checkpoint::tensors(&model.text_encoder, text::KEYS, "");
+        save(&folder.join("text_encoder").join(FILE), text, FloatDType::F16)?;
+        let unet = checkpoint::tensors(&model.unet, unet_3d::KEYS, "");
+        save(&folder.join("unet").join(FILE), unet, FloatDType::F16)
+    }
+
+    fn sample(&self, model: &Denoiser) -> Result<Frame> {
+        let device = Device::flex();
+        let states = |prompt: &Prompt| {
+            let texts = [prompt.negative.clone(), prompt.positive.clone()];
+            self.text(model, &texts, &device)
+        };
+        let frames = self.config.denoiser.frames;
+        self.sampler.sheet(&model.unet, &self.clips, frames, &states)
+    }
+}
+
+fn open_clips(config: &TrainConfig, watch: &mut TrainWatch) -> Result<Clips> {
+    Clips::open(&config.data, &mut |done, of| {
+        let _ = watch(TrainEvent::Read { done, of });
+    })
+}
