@@ -98,15 +98,6 @@ impl Latents {
         Batch { clean: Tensor::<5>::from_data(clean, device).swap_dims(1, 2), captions }
     }
 
-    /// The latents of given frames of a clip, `[1, c, t, h, w]`.
-    pub(super) fn frames(&self, clip: &Clip, frames: &[usize], device: &Device) -> Tensor<5> {
-        let [c, h, w] = self.shape;
-        let mut values = Vec::with_capacity(frames.len() * c * h * w);
-        self.extend_with(&mut values, clip, frames);
-        let data = TensorData::new(values, [1, frames.len(), c, h, w]);
-        Tensor::<5>::from_data(data, device).swap_dims(1, 2)
-    }
-
     fn extend_with(&self, values: &mut Vec<f32>, clip: &Clip, frames: &[usize]) {
         let size = self.shape.iter().product::<usize>();
         for frame in frames {

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
-use crate::prompt::ClipTokenizer;
+use crate::pipeline::encode_chunks;
+use crate::prompt::{ClipTokenizer, chunk_prompts};
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
 /// Name of the weights in a part's folder.
@@ -157,6 +158,24 @@ impl Denoiser {
             "frame_embedding",
         ]);
         self.freeze_group(ParamGroup::all().exclude(motion))
+    }
+
+    /// Text states of `captions`, `[b, 77, c]`.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses a text.
+    pub(super) fn text(
+        &self,
+        tokenizer: &ClipTokenizer,
+        captions: &[String],
+        device: &Device,
+    ) -> Result<Tensor<3>> {
+        let states = captions.iter().map(|caption| {
+            let ids = tokenizer.encode_weighted(caption)?;
+            let chunked = chunk_prompts(&ids, None, tokenizer.special_tokens());
+            Ok(encode_chunks(&self.text_encoder, &chunked, device))
+        });
+        Ok(Tensor::cat(states.collect::<Result<Vec<_>>>()?, 0))
     }
 
     /// All tensors, their names beginning with the part.

@@ -3,14 +3,14 @@
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::clips::Clips;
+use super::model::Denoiser;
 use crate::error::Result;
 use crate::image_tensor;
 use crate::media::Frame;
 use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
-use crate::pipeline::{
-    Engine, Guidance, Prompt, Request, Sampling, Size, Unwatched, VisionCondition,
-};
+use crate::pipeline::{Engine, Guidance, Request, Sampling, Size, Unwatched, VisionCondition};
+use crate::prompt::ClipTokenizer;
 use crate::random::{Generator, Rng};
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
@@ -48,15 +48,15 @@ pub(super) fn reconstructions(vae: &AutoencoderKL, clips: &Clips) -> Result<Fram
 }
 
 impl Sampler {
-    /// Clips that are not trained on, and below each what the denoiser makes of its first frame.
-    /// `states` tells the text states of a prompt, the negative one first.
-    pub(super) fn sheet(
-        self: &Sampler,
+    /// What `unet` makes of the picture `first`: the condition frame as decoded, then `frames`
+    /// frames. `text` holds the states of the negative and of the positive prompt.
+    pub(super) fn clip(
+        &self,
         unet: &UNet3DConditionModel,
-        clips: &Clips,
+        first: &Frame,
+        text: Tensor<3>,
         frames: usize,
-        states: &dyn Fn(&Prompt) -> Result<Tensor<3>>,
-    ) -> Result<Frame> {
+    ) -> Result<Vec<Frame>> {
         let engine = Engine {
             vae: self.vae.clone(),
             unet: unet.clone(),
@@ -64,26 +64,36 @@ impl Sampler {
             scheduler: self.scheduler.clone(),
             device: Device::flex(),
         };
-        let size = Size { width: clips.size, height: clips.size };
+        let request = Request {
+            size: Size { width: first.width, height: first.height },
+            frames,
+            sampling: Sampling { steps: STEPS, ..Sampling::default() },
+            guidance: Guidance { scale: GUIDANCE, ..Guidance::default() },
+            vision: Some(VisionCondition::pictures(vec![first.clone()])),
+            ..Request::default()
+        };
+        let mut generator = Generator::new(Rng::TorchCpu, 0);
+        pollster::block_on(async {
+            let shot = engine.denoise(&request, text, &mut generator, &mut Unwatched).await?;
+            engine.decode(&shot, &mut Unwatched).await
+        })
+    }
+
+    /// Clips that are not trained on, and below each what the denoiser makes of its first frame.
+    pub(super) fn sheet(
+        &self,
+        model: &Denoiser,
+        tokenizer: &ClipTokenizer,
+        clips: &Clips,
+        frames: usize,
+    ) -> Result<Frame> {
         let mut rows = Vec::new();
         for clip in shown(clips, CLIPS) {
             let clip = &clips.clips[clip];
             let real = clips.read(clip.first, clip.frames.min(frames + 1))?;
-            let prompt = Prompt { positive: clip.caption.clone(), negative: String::new() };
-            let text = states(&prompt)?;
-            let request = Request {
-                prompt,
-                size,
-                frames,
-                sampling: Sampling { steps: STEPS, ..Sampling::default() },
-                guidance: Guidance { scale: GUIDANCE, ..Guidance::default() },
-                vision: Some(VisionCondition::pictures(real[..1].to_vec())),
-                ..Request::default()
-            };
-            let mut generator = Generator::new(Rng::TorchCpu, 0);
-            let shot =
-                pollster::block_on(engine.denoise(&request, text, &mut generator, &mut Unwatched))?;
-            let made = pollster::block_on(engine.decode(&shot, &mut Unwatched))?;
+            let captions = [String::new(), clip.caption.clone()];
+            let text = model.text(tokenizer, &captions, &Device::flex())?;
+            let made = self.clip(&model.unet, &real[0], text, frames)?;
             rows.push(spread(&real));
             rows.push(spread(&made));
         }
@@ -98,12 +108,13 @@ fn shown(clips: &Clips, count: usize) -> Vec<usize> {
 }
 
 /// As many frames as a sheet has columns, evenly over the clip.
-fn spread(frames: &[Frame]) -> Vec<Frame> {
+pub(super) fn spread(frames: &[Frame]) -> Vec<Frame> {
     let last = frames.len().saturating_sub(1);
     (0..COLUMNS).map(|i| frames[i * last / (COLUMNS - 1)].clone()).collect()
 }
 
-fn sheet(rows: &[Vec<Frame>]) -> Frame {
+/// Rows of pictures below each other.
+pub(super) fn sheet(rows: &[Vec<Frame>]) -> Frame {
     let side = rows.first().and_then(|row| row.first()).map_or(1, |frame| frame.width);
     let mut picture = Frame::filled(COLUMNS * side, rows.len().max(1) * side, [255; 3]);
     for (y, row) in rows.iter().enumerate() {

@@ -20,8 +20,7 @@ use crate::media::Frame;
 use crate::models::clip::text;
 use crate::models::unet_3d;
 use crate::models::vae::{self, AutoencoderKL};
-use crate::pipeline::{Prompt, encode_chunks};
-use crate::prompt::{ClipTokenizer, chunk_prompts};
+use crate::prompt::ClipTokenizer;
 
 /// Frames that the latents' spread is measured on.
 const SCALE_FRAMES: usize = 64;
@@ -136,16 +135,6 @@ impl<'a> DenoiserTask<'a> {
         let sampler = Sampler { vae, scheduler };
         Ok(Self { config, model, clips, latents, tokenizer, noise, sampler })
     }
-
-    /// Text states of `captions`, `[b, 77, c]`.
-    fn text(&self, model: &Denoiser, captions: &[String], device: &Device) -> Result<Tensor<3>> {
-        let states = captions.iter().map(|caption| {
-            let ids = self.tokenizer.encode_weighted(caption)?;
-            let chunked = chunk_prompts(&ids, None, self.tokenizer.special_tokens());
-            Ok(encode_chunks(&model.text_encoder, &chunked, device))
-        });
-        Ok(Tensor::cat(states.collect::<Result<Vec<_>>>()?, 0))
-    }
 }
 
 impl Task for DenoiserTask<'_> {
@@ -175,7 +164,7 @@ impl Task for DenoiserTask<'_> {
         let Batch { clean, captions } =
             self.latents.clips(&self.clips, config, (count, draw), &device);
         let clean = if conditioned { clean } else { clean.narrow(2, 1, 1) };
-        let text = self.text(model, &captions, &device)?;
+        let text = model.text(&self.tokenizer, &captions, &device)?;
         let batch = DenoiserBatch { clean, text, conditioned };
         self.noise.loss(&model.unet, batch, config, draw)
     }
@@ -189,13 +178,7 @@ impl Task for DenoiserTask<'_> {
     }
 
     fn sample(&self, model: &Denoiser) -> Result<Frame> {
-        let device = Device::flex();
-        let states = |prompt: &Prompt| {
-            let texts = [prompt.negative.clone(), prompt.positive.clone()];
-            self.text(model, &texts, &device)
-        };
-        let frames = self.config.denoiser.frames;
-        self.sampler.sheet(&model.unet, &self.clips, frames, &states)
+        self.sampler.sheet(model, &self.tokenizer, &self.clips, self.config.denoiser.frames)
     }
 }
 

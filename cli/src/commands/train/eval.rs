@@ -1,0 +1,29 @@
+//! `musev train eval`: how good a trained model is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use musev::TrainConfig;
+
+use crate::report;
+
+/// Options of `musev train eval`.
+#[derive(Args, Debug)]
+pub(super) struct EvalArgs {
+    /// Measure the checkpoint that this run has written.
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Compare at most this many of the clips that were held out.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+    clips: u32,
+    /// Write the contact sheet here: real clips, and below each what is generated from its first
+    /// frame.
+    #[arg(long, value_name = "FILE", default_value = "eval.png")]
+    sheet: PathBuf,
+}
+
+/// Measures, and prints what was found as one line of JSON.
+pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
+    let config = TrainConfig::read(&args.config)?;
+    report::json_line(&musev::evaluate(&config, args.clips as usize, &args.sheet)?)
+}

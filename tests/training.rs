@@ -1,0 +1,172 @@
+//! Training runs of seconds on networks of a few channels.
+
+#![cfg(feature = "train")]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use musev::checkpoint::Weights;
+use musev::training::{TrainConfig, TrainEvent, train};
+use musev::{
+    DeviceChoice, Format, Frame, ModelPaths, OpenDevice, Pipeline, Precision, TrainRecord,
+    Unwatched, write_video,
+};
+
+#[path = "common/checkpoints.rs"]
+mod checkpoints;
+
+/// A folder with moving squares and a model without weights.
+struct Studio(tempfile::TempDir);
+
+impl Studio {
+    fn new() -> Self {
+        let studio = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(studio.path("clips")).unwrap();
+        for (index, colour) in [[220, 40, 40], [40, 160, 60], [60, 80, 220]].iter().enumerate() {
+            let frames = (0..8).map(|t| square(*colour, 2 * t + index)).collect();
+            let video = musev::Video { frames, fps: 8.0 };
+            let path = studio.path(&format!("clips/{index}.gif"));
+            write_video(&video, &path, Format::Gif).unwrap();
+            fs::write(path.with_extension("txt"), "a square, moving\n").unwrap();
+        }
+        fs::write(studio.path("held_out.txt"), "2 # blue\n").unwrap();
+        checkpoints::write_checkpoint(&studio.path("tiny"), &checkpoints::Sizes::tiny()).unwrap();
+        let base = studio.path("tiny/base");
+        fs::copy(studio.path("tiny/motion/musev/unet/config.json"), base.join("unet/config.json"))
+            .unwrap();
+        for part in ["vae", "text_encoder", "unet"] {
+            for entry in fs::read_dir(base.join(part)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "safetensors") {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }
+        studio
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn config(&self, stage: &str, model: &str, output: &str, steps: usize) -> TrainConfig {
+        let text = format!(
+            "stage: {stage}\nmodel: {root}/{model}\noutput: {root}/{output}\n\
+             data: {{folder: {root}/clips, held_out: {root}/held_out.txt, cache: {root}/cache, \
+                     size: 32, max_frames: 8}}\n\
+             steps: {steps}\nbatch_size: 2\nseed: 3\n\
+             optimizer: {{learning_rate: 0.003, final_share: 1.0, warmup_steps: 1, \
+                          ema_decay: 0.5}}\n\
+             denoiser: {{frames: 3, strides: [1, 2], stride_words: [slowly, quickly]}}\n\
+             save_every: 100\nsample_every: 0\n",
+            root = self.0.path().display(),
+        );
+        let path = self.path("run.yaml");
+        fs::write(&path, text).unwrap();
+        TrainConfig::read(&path).unwrap()
+    }
+}
+
+fn square(colour: [u8; 3], at: usize) -> Frame {
+    let mut frame = Frame::filled(32, 32, [240, 240, 240]);
+    frame.paste(&Frame::filled(10, 10, colour), at, 11);
+    frame
+}
+
+/// Runs to the end, or until `stop_after` updates.
+fn run(config: &TrainConfig, stop_after: usize) -> Vec<TrainRecord> {
+    let mut records = Vec::new();
+    let end = train(config, &mut |event| {
+        if let TrainEvent::Step(record) = event {
+            records.push(record);
+            if records.len() == stop_after {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(end.is_err(), stop_after <= records.len(), "{end:?}");
+    records
+}
+
+fn bytes(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let weights = Weights::open(path).unwrap();
+    let read = |name: &str| weights.tensor(name).unwrap().as_bytes().to_vec();
+    weights.names().map(|name| (name.to_owned(), read(name))).collect()
+}
+
+fn losses(records: &[TrainRecord]) -> Vec<f64> {
+    records.iter().map(|record| record.loss).collect()
+}
+
+/// One test, because the weights a run begins with come from the generator of the whole process.
+#[test]
+fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
+    let studio = Studio::new();
+    let whole = run(&studio.config("autoencoder", "tiny/base", "whole", 40), usize::MAX);
+    assert_eq!(whole.len(), 40);
+    let mean = |records: &[TrainRecord]| losses(records).iter().sum::<f64>() / records.len() as f64;
+    assert!(mean(&whole[30..]) < 0.6 * mean(&whole[..5]), "{:?}", losses(&whole));
+
+    let config = studio.config("autoencoder", "tiny/base", "parts", 40);
+    let mut parts = run(&config, 17);
+    parts.extend(run(&config, usize::MAX));
+    assert_eq!(losses(&parts), losses(&whole));
+    for file in ["state/weights.safetensors", "state/mean.safetensors", "checkpoint/vae"] {
+        let [whole, parts] = ["whole", "parts"].map(|run| bytes(&studio.path(run).join(file)));
+        assert!(whole == parts, "{file} differs");
+    }
+    let log = fs::read_to_string(studio.path("parts/log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 41, "{log}");
+    assert!(studio.path("parts/curves.png").is_file());
+
+    let config = studio.config("denoiser", "whole/checkpoint", "denoiser", 12);
+    let denoiser = run(&config, usize::MAX);
+    assert!(mean(&denoiser[9..]) < mean(&denoiser[..3]), "{:?}", losses(&denoiser));
+
+    let config = studio.config("motion", "denoiser/checkpoint", "motion", 2);
+    run(&config, usize::MAX);
+    let [before, after] =
+        ["denoiser", "motion"].map(|run| bytes(&studio.path(run).join("checkpoint/unet")));
+    for ((name, before), (_, after)) in before.iter().zip(&after) {
+        let temporal = ["temp_convs", "temp_attentions", "transformer_in", "frame_embedding"];
+        if !temporal.iter().any(|part| name.contains(part)) {
+            assert!(before == after, "{name} is not of the motion module, but changed");
+        }
+    }
+    assert!(before != after, "the motion module was not trained");
+
+    // What a run writes is a model like any other.
+    let folder = studio.path("motion/checkpoint");
+    let paths = ModelPaths { sd_model: folder.clone(), unet: folder, vae: None };
+    let device = pollster::block_on(OpenDevice::start(&DeviceChoice::Cpu, Precision::F32));
+    Pipeline::open(&paths, &[], &device.unwrap(), &mut Unwatched).unwrap();
+}
+
+#[test]
+fn configurations_that_cannot_be_carried_out_are_refused() {
+    let studio = Studio::new();
+    studio.config("denoiser", "tiny/base", "out", 1);
+    let text = fs::read_to_string(studio.path("run.yaml")).unwrap();
+    let refused = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let path = studio.path("bad.yaml");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        TrainConfig::read(&path).unwrap_err().to_string()
+    };
+    assert!(refused("steps: 1", "steps: 0").contains("`steps` is 0"));
+    assert!(refused("stage: denoiser", "stage: everything").contains("everything"));
+    assert!(refused("seed: 3", "sede: 3").contains("sede"));
+    assert!(refused("[1, 2]", "[1, 0]").contains("strides"));
+    assert!(refused("[slowly, quickly]", "[slowly]").contains("stride_words"));
+    assert!(refused("ema_decay: 0.5", "ema_decay: 1.5").contains("ema_decay"));
+
+    // No autoencoder to make latents with.
+    let error =
+        train(
+            &studio.config("denoiser", "tiny/base", "out", 1),
+            &mut |_| ControlFlow::Continue(()),
+        );
+    assert!(error.unwrap_err().to_string().contains("train that stage first"));
+}
