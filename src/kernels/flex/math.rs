@@ -75,7 +75,7 @@ pub(super) fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
             *sum += f(*x);
         }
     }
-    partial.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
+    in_pairs(partial, |a, b| a + b) + rest.iter().map(|&x| f(x)).sum::<f32>()
 }
 
 /// The largest value.
@@ -88,7 +88,17 @@ pub(super) fn max(values: &[f32]) -> f32 {
             *max = if *x > *max { *x } else { *max };
         }
     }
-    partial.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| a.max(b))
+    rest.iter().fold(in_pairs(partial, f32::max), |a, &b| a.max(b))
+}
+
+/// Folds partial results in pairs: one by one, each step would wait for the one before.
+#[inline(always)]
+pub(super) fn in_pairs(mut partial: [f32; 16], f: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        let (low, high) = partial.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low = f(*low, *high));
+    }
+    partial[0]
 }
 
 #[cfg(test)]

@@ -177,7 +177,8 @@ impl Heads<'_> {
             },
         );
         for row in weights.chunks_exact_mut(*pitch) {
-            let row = &mut row[..frames];
+            // Whole vectors: the weights past the last frame become zero, but for rounding.
+            row[frames..].fill(f32::NEG_INFINITY);
             let most = max(row);
             row.iter_mut().for_each(|x| *x = exp((*x - most) * scale));
             let norm = 1.0 / sum(row, |x| x);

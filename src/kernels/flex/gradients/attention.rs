@@ -244,7 +244,8 @@ impl Backward<'_> {
         }
         let rows = weights.chunks_exact_mut(*pitch).zip(slopes.chunks_exact_mut(*pitch));
         for (weights, slopes) in rows.take(used) {
-            let (weights, slopes) = (&mut weights[..keys], &mut slopes[..keys]);
+            // Whole vectors: the weights past the last key become zero, but for rounding.
+            weights[keys..].fill(f32::NEG_INFINITY);
             let most = max(weights);
             weights.iter_mut().for_each(|x| *x = exp((*x - most) * scale));
             let norm = 1.0 / sum(weights, |x| x);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Operation;
 use crate::kernels::flex::dispatch::vectorized;
-use crate::kernels::flex::math::{exp, sum};
+use crate::kernels::flex::math::{exp, in_pairs, sum};
 use crate::kernels::flex::norm::{SHORT_SUM, moments};
 use crate::kernels::flex::ops::{CpuOps, scalars, tensor};
 use crate::kernels::flex::shared::Shared;
@@ -152,7 +152,7 @@ fn dot_centred(g: &[f32], x: &[f32], mean: f32) -> f32 {
         }
     }
     let rest: f32 = g_rest.iter().zip(x_rest).map(|(g, x)| g * (x - mean)).sum();
-    partial.iter().sum::<f32>() + rest
+    in_pairs(partial, |a, b| a + b) + rest
 }
 
 /// The derivative of x · sigmoid(x).

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::flex::dispatch::vectorized;
-use crate::kernels::flex::math::sum;
+use crate::kernels::flex::math::{in_pairs, sum};
 use crate::kernels::flex::norm::{SHORT_SUM, TASK};
 
 /// Σ a·b, in sixteen partial sums.
@@ -17,7 +17,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    partial.iter().sum::<f32>() + rest
+    in_pairs(partial, |a, b| a + b) + rest
 }
 
 /// The sum of each channel of `[n, channels, positions]`.
