@@ -191,7 +191,7 @@ fn verb_in(name: &str) -> (String, String) {
         }
         return (with_article(name), motion);
     }
-    match words.iter().position(|word| is_verb(word)) {
+    match words.iter().position(is_verb) {
         Some(at) if at > 0 => (several(&words[..at].join(" ")), words[at..].join(" ")),
         _ => (with_article(name), String::new()),
     }
