@@ -3,9 +3,12 @@
 
 #![cfg(feature = "train")]
 
-use burn::tensor::{DType, Distribution, Tensor};
-use musev::Device;
+use std::cell::RefCell;
+
+use burn::tensor::{DType, Tensor};
 use musev::kernels::{self, *};
+use musev::random::Generator;
+use musev::{Device, Rng};
 
 /// Largest difference over the largest expected value.
 const TOLERANCE: f64 = 5e-6;
@@ -16,8 +19,14 @@ const STEP: f64 = 1e-4;
 /// An operation on flat operands, with a flat result.
 type Operation<'a> = &'a dyn Fn(&[Tensor<1>]) -> Tensor<1>;
 
+thread_local! {
+    /// Every test has a thread of its own, so it draws the same values each time.
+    static NOISE: RefCell<Generator> = RefCell::new(Generator::new(Rng::TorchCpu, 0));
+}
+
 fn random(length: usize) -> Tensor<1> {
-    Tensor::random([length], Distribution::Normal(0.0, 1.0), &Device::flex())
+    let values = NOISE.with_borrow_mut(|noise| noise.normal(&[length]));
+    Tensor::from_floats(values.as_slice(), &Device::flex())
 }
 
 fn values(x: Tensor<1>) -> Vec<f64> {
@@ -298,10 +307,9 @@ fn gradients_of_shared_operands_add_up() {
 #[test]
 fn only_tracked_operands_have_gradients() {
     for device in [Device::flex().autodiff(), Device::flex().autodiff().gradient_checkpointing()] {
-        let normal = Distribution::Normal(0.0, 1.0);
-        let random = |shape: [usize; 4]| Tensor::<4>::random(shape, normal, &device);
-        let (x, weight) = (random([2, 3, 4, 4]), random([5, 3, 3, 3]));
-        let bias = Tensor::<1>::random([5], normal, &device);
+        let drawn = |length| Tensor::<1>::from_data(random(length).into_data(), &device);
+        let (x, weight) = (drawn(96).reshape([2, 3, 4, 4]), drawn(135).reshape([5, 3, 3, 3]));
+        let bias = drawn(5);
         let geometry = Conv2dGeometry::new(1, 1);
         let untracked = kernels::conv2d(x.clone(), weight.clone(), bias.clone(), geometry);
         let bias = bias.require_grad();

@@ -170,3 +170,20 @@ fn configurations_that_cannot_be_carried_out_are_refused() {
         );
     assert!(error.unwrap_err().to_string().contains("train that stage first"));
 }
+
+#[test]
+fn the_runs_that_are_shipped_can_be_read() {
+    let mut runs = 0;
+    for entry in fs::read_dir("configs/train").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            TrainConfig::read(&path).unwrap();
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 2);
+    let tokenizer = musev::ClipTokenizer::open(Path::new("configs/train/mini/tokenizer")).unwrap();
+    let config = fs::read_to_string("configs/train/mini/text_encoder/config.json").unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert!(tokenizer.vocabulary_size() as u64 <= config["vocab_size"].as_u64().unwrap());
+}
