@@ -571,6 +571,29 @@ mod h264 {
         }
     }
 
+    /// What a network with random weights makes; OpenH264 has no room for it at the best quality.
+    #[test]
+    fn noise_is_written_too() {
+        let mut state = 1u32;
+        let mut level = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for side in [16, 128, 200] {
+            let mut noise = || {
+                let data = (0..3 * side * side).map(|_| level()).collect();
+                Frame::new(side, side, data).unwrap()
+            };
+            let video = Video::new((0..10).map(|_| noise()).collect(), 8.0).unwrap();
+            let (_, _, pictures) = play(&mp4::encode(&video).unwrap());
+            assert_eq!(pictures.len(), 10);
+            for (got, want) in pictures.iter().zip(&video.frames) {
+                let found = psnr(&luma(got), &luma(&want.data));
+                assert!(found > 15.0, "{side}: {found} dB");
+            }
+        }
+    }
+
     #[test]
     fn frames_beyond_the_encoder_are_refused() {
         let wide = Video::new(vec![Frame::filled(4000, 2, [0; 3])], 4.0).unwrap();

@@ -15,8 +15,9 @@ pub(super) const BT709: u16 = 1;
 
 /// The shortest side that OpenH264 takes.
 const MIN_SIDE: usize = 16;
-/// Quantiser of every picture, of 0 (best) to 51.
-const QUANTISER: u8 = 12;
+/// Quantisers, of 0 (best) to 51: the first at which every picture fits the encoder's buffers is that
+/// of the whole video. Only noise takes another than the first.
+const QUANTISERS: [u8; 5] = [12, 20, 28, 36, 44];
 /// A picture that needs no other comes at least this often: players jump to those.
 const SECONDS_BETWEEN_KEYS: f32 = 4.0;
 
@@ -39,12 +40,22 @@ pub(super) struct Sample {
 
 /// Compresses every frame of a valid video whose sides OpenH264 takes.
 pub(super) fn compress(video: &Video) -> Result<Stream> {
-    let failed = |e: openh264::Error| Error::request("format", format!("H.264 encoder: {e}"));
+    let mut reason = String::new();
+    for quantiser in QUANTISERS {
+        match compress_at(video, quantiser) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(Error::request("format", format!("H.264 encoder: {reason}; webp or gif can be written")))
+}
+
+fn compress_at(video: &Video, quantiser: u8) -> Result<Stream, openh264::Error> {
     let (width, height) = video.size();
     let even = |side: usize| side.max(MIN_SIDE).next_multiple_of(2);
     let (width, height) = (even(width), even(height));
-    let mut encoder =
-        Encoder::with_api_config(OpenH264API::from_source(), config(video.fps)).map_err(failed)?;
+    let config = config(video.fps, quantiser);
+    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)?;
     let mut stream = Stream {
         width: width as u16,
         height: height as u16,
@@ -55,16 +66,15 @@ pub(super) fn compress(video: &Video) -> Result<Stream> {
     };
     for frame in &video.frames {
         let picture = YUVBuffer::from_vec(bt709(frame, width, height), width, height);
-        let encoded = encoder.encode(&picture).map_err(failed)?;
-        stream.add(&encoded);
+        stream.add(&encoder.encode(&picture)?);
     }
     if stream.samples.iter().any(|sample| sample.data.is_empty()) {
-        return Err(Error::request("format", "H.264 encoder: left out a picture"));
+        return Err(openh264::Error::msg("left out a picture"));
     }
     Ok(stream)
 }
 
-fn config(fps: f32) -> EncoderConfig {
+fn config(fps: f32, quantiser: u8) -> EncoderConfig {
     let keys = (fps * SECONDS_BETWEEN_KEYS).round().max(1.0) as u32;
     EncoderConfig::new()
         .usage_type(UsageType::CameraVideoRealTime)
@@ -73,7 +83,7 @@ fn config(fps: f32) -> EncoderConfig {
         // Quality decides, not a bit rate: one quantiser for all. Of the modes in which it does,
         // this one leaves no picture out and prints no warning about it.
         .rate_control_mode(RateControlMode::Bufferbased)
-        .qp(QpRange::new(QUANTISER, QUANTISER))
+        .qp(QpRange::new(quantiser, quantiser))
         .skip_frames(false)
         .adaptive_quantization(false)
         .background_detection(false)
