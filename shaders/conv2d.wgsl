@@ -45,11 +45,6 @@ fn locate(pixel: u32) -> Place {
     return Place(plane + row * sizes.in_width + column, taps);
 }
 
-fn destination(pixel: u32) -> u32 {
-    let image = pixel / sizes.out_plane;
-    return image * sizes.out_channels * sizes.out_plane + pixel % sizes.out_plane;
-}
-
 fn tap_offset(tap: u32) -> u32 {
     return tap / KERNEL * sizes.in_width + tap % KERNEL;
 }

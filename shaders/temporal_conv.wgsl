@@ -12,7 +12,6 @@ struct Sizes {
     in_plane: u32,
     out_plane: u32,
     frames: u32,
-    run: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
@@ -28,27 +27,13 @@ struct Place {
     taps: u32,
 }
 
-// Image and position of a pixel. A tile holds a run of neighbouring positions in all frames of a
-// clip, so that what one frame reads as its next is near where another reads it as its own.
-fn image_and_position(pixel: u32) -> vec2<u32> {
-    let column = pixel % sizes.run;
-    let frame = pixel / sizes.run % sizes.frames;
-    let first = pixel / (sizes.run * sizes.frames) * sizes.run;
-    let clip = first / sizes.out_plane;
-    return vec2<u32>(clip * sizes.frames + frame, first % sizes.out_plane + column);
-}
-
 fn locate(pixel: u32) -> Place {
-    let place = image_and_position(pixel);
-    let plane = (place.x - 1u) * sizes.in_channels * sizes.in_plane;
-    let frame = place.x % sizes.frames;
+    let image = pixel / sizes.out_plane;
+    let position = pixel % sizes.out_plane;
+    let plane = (image - 1u) * sizes.in_channels * sizes.in_plane;
+    let frame = image % sizes.frames;
     let taps = u32(frame > 0u) | 2u | u32(frame + 1u < sizes.frames) << 2u;
-    return Place(plane + place.y, taps);
-}
-
-fn destination(pixel: u32) -> u32 {
-    let place = image_and_position(pixel);
-    return place.x * sizes.out_channels * sizes.out_plane + place.y;
+    return Place(plane + position, taps);
 }
 
 fn tap_offset(tap: u32) -> u32 {

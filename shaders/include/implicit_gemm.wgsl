@@ -4,8 +4,8 @@
 // serves many products, and reads are what the time goes to.
 // Needs: const TAPS; x, weight, bias, y: array<Elem>; Place { origin, taps } from locate(pixel):
 // x[origin + tap_offset(tap) + channel · in_plane] is read where bit `tap` of taps is set;
-// destination(pixel), where its channel 0 goes in y; sizes: out_channels, in_channels, pixels (of
-// all images), in_plane and out_plane (positions of one channel of x and y).
+// sizes: out_channels, in_channels, pixels (of all images), in_plane and out_plane (positions of one
+// channel of x and y).
 const TILE_M = 32u;
 const THREADS = TILE_M * TILE_N / 128u;
 const TILE_K = 16u;
@@ -48,7 +48,13 @@ fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
 }
 
-// Where channel 0 of four pixels goes, from `pixel` on in steps of N_LANES.
+// Where channel 0 of a pixel goes in y.
+fn destination(pixel: u32) -> u32 {
+    let image = pixel / sizes.out_plane;
+    return image * sizes.out_channels * sizes.out_plane + pixel % sizes.out_plane;
+}
+
+// The same for four pixels, from `pixel` on in steps of N_LANES.
 fn destinations(pixel: u32) -> vec4<u32> {
     return vec4<u32>(
         destination(pixel),

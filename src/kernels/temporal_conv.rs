@@ -53,12 +53,10 @@ pub(super) fn launch(
     let pixels = n * h * w;
     let tiling = Tiling::for_output(c_out, pixels);
     let constants = [("TILE_N", tiling.tile_pixels)];
-    // Neighbouring positions that one frame contributes to a tile at a time; divides the plane.
-    let run = 1 << (h * w).trailing_zeros().min(5);
     Launch {
         shader: Shader::new("temporal_conv", x.dtype, &constants),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
-        sizes: &[c_out, c_in, pixels, h * w, h * w, frames, run].map(|size| size as u32),
+        sizes: &[c_out, c_in, pixels, h * w, h * w, frames].map(|size| size as u32),
         grid: tiling.grid,
     }
     .run(&x);
