@@ -5,6 +5,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use musev::checkpoint::Weights;
 use musev::training::{TrainConfig, TrainEvent, train};
@@ -15,6 +16,9 @@ use musev::{
 
 #[path = "common/checkpoints.rs"]
 mod checkpoints;
+
+/// Weights that begin at random come from the one generator of the process, which every run seeds.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A folder with moving squares and a model without weights.
 struct Studio(tempfile::TempDir);
@@ -100,9 +104,9 @@ fn losses(records: &[TrainRecord]) -> Vec<f64> {
     records.iter().map(|record| record.loss).collect()
 }
 
-/// One test, because the weights a run begins with come from the generator of the whole process.
 #[test]
 fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let studio = Studio::new();
     let whole = run(&studio.config("autoencoder", "tiny/base", "whole", 40), usize::MAX);
     assert_eq!(whole.len(), 40);
@@ -142,6 +146,29 @@ fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
     let paths = ModelPaths { sd_model: folder.clone(), unet: folder, vae: None };
     let device = pollster::block_on(OpenDevice::start(&DeviceChoice::Cpu, Precision::F32));
     Pipeline::open(&paths, &[], &device.unwrap(), &mut Unwatched).unwrap();
+}
+
+/// A base model and a motion model in their usual files: nothing may begin at random.
+#[test]
+fn the_motion_of_a_published_checkpoint_is_trained_on_its_base() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let studio = Studio::new();
+    let folder = studio.path("published");
+    checkpoints::write_checkpoint(&folder, &checkpoints::Sizes::tiny()).unwrap();
+    run(&studio.config("motion", "published", "out", 1), usize::MAX);
+    let made = bytes(&studio.path("out/checkpoint/unet"));
+    let base = bytes(&folder.join("base/unet"));
+    for (name, values) in &base {
+        let (_, kept) = made.iter().find(|(made, _)| made == name).unwrap();
+        assert!(values == kept, "{name} is not the base model's");
+    }
+    assert!(made.len() > base.len() && !base.is_empty());
+
+    let motion = folder.join("motion/musev/unet/diffusion_pytorch_model.safetensors");
+    fs::remove_file(motion).unwrap();
+    let config = studio.config("motion", "published", "none", 1);
+    let error = train(&config, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("a motion model to begin with"), "{error}");
 }
 
 #[test]

@@ -30,7 +30,16 @@ const EXTENSIONS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
 
 /// The weights of the network in a folder.
 pub(super) fn open(folder: &Path) -> Result<Weights> {
-    let file = weights_file(folder)?;
+    open_file(weights_file(folder)?)
+}
+
+/// The same, `None` if the folder has no weights.
+#[cfg(feature = "train")]
+pub(super) fn find(folder: &Path) -> Result<Option<Weights>> {
+    find_file(folder)?.map(open_file).transpose()
+}
+
+fn open_file(file: PathBuf) -> Result<Weights> {
     if file.extension().is_some_and(|extension| extension == "json") {
         open_sharded(&file)
     } else {
@@ -40,10 +49,21 @@ pub(super) fn open(folder: &Path) -> Result<Weights> {
 
 /// The file to open: an index, a known name, or the only weights file there is.
 pub(super) fn weights_file(folder: &Path) -> Result<PathBuf> {
+    find_file(folder)?.ok_or_else(|| {
+        let reason = format!(
+            "no weights in this folder; looked for {} and for any single file ending in {}",
+            KNOWN_NAMES.join(", "),
+            EXTENSIONS.join(", ")
+        );
+        Error::checkpoint(folder, reason)
+    })
+}
+
+fn find_file(folder: &Path) -> Result<Option<PathBuf>> {
     if let Some(known) =
         KNOWN_NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
     {
-        return Ok(known);
+        return Ok(Some(known));
     }
     let listing = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
     let mut others: Vec<PathBuf> = listing
@@ -55,15 +75,8 @@ pub(super) fn weights_file(folder: &Path) -> Result<PathBuf> {
         .collect();
     others.sort();
     match others.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => {
-            let reason = format!(
-                "no weights in this folder; looked for {} and for any single file ending in {}",
-                KNOWN_NAMES.join(", "),
-                EXTENSIONS.join(", ")
-            );
-            Err(Error::checkpoint(folder, reason))
-        }
+        [only] => Ok(Some(only.clone())),
+        [] => Ok(None),
         several => {
             let names: Vec<String> =
                 several.iter().map(|path| path.display().to_string()).collect();

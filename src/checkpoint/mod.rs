@@ -4,7 +4,7 @@
 //!   recognised by content; a tensor is read when it is asked for and never before.
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
-//! * `tensors` and `save` write a module as such a file, for training.
+//! * `tensors` and `to_safetensors` turn a module into such a file again, for training.
 //! * [`inspect`] tells what a file or folder is and which networks it fits.
 //!
 //! Files are read with positioned reads rather than mapped: a map's pages count as memory of the
@@ -35,6 +35,6 @@ pub use inspect::{
 pub use keys::KeyRename;
 pub use load::{LoadOptions, load};
 #[cfg(feature = "train")]
-pub use save::{save, tensors};
+pub use save::{tensors, to_safetensors};
 pub use state_dict::state_dict;
 pub use weights::{Format, Weights};

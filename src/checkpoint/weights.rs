@@ -43,6 +43,12 @@ impl Weights {
         Self::from_source(&Source::open(path)?)
     }
 
+    /// The weights in a folder, as [`Weights::open`]; `None` if there are none.
+    #[cfg(feature = "train")]
+    pub(crate) fn find(folder: &Path) -> Result<Option<Self>> {
+        folder::find(folder)
+    }
+
     /// Weights in memory; `name` stands for the path in messages.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
         Self::from_source(&Source::from_bytes(name, bytes))

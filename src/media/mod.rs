@@ -18,7 +18,6 @@ mod resize;
 #[cfg(not(target_family = "wasm"))]
 mod staging;
 mod tiling;
-mod webp_decode;
 
 pub mod gif;
 pub mod mp4;
@@ -42,4 +41,6 @@ pub use resize::{
     CLIP_SIZE, Rect, centre_crop, clip_pixel_values, crop, crop_resize, crop_resize_bilinear,
     crop_resize_planes,
 };
+#[cfg(feature = "train")]
+pub(crate) use staging::Staged;
 pub use tiling::{grid, grid_shape};

@@ -7,12 +7,13 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, ImageDecoder, Limits};
+use image::codecs::webp::WebPDecoder;
+use image::{AnimationDecoder, ImageDecoder, ImageError, Limits, Rgba};
 
 #[cfg(not(target_family = "wasm"))]
 use super::read::read_file;
 use super::read::{check_size, decode_frame_on, over};
-use super::{Frame, Video, webp_decode};
+use super::{Frame, Video};
 use crate::error::{Error, Result};
 
 /// Frames a second of a folder of pictures and of a single picture: the rate of MuseV's videos.
@@ -21,8 +22,8 @@ pub const FOLDER_FPS: f32 = 8.0;
 /// Pixels of all frames together; three bytes each.
 const MAX_PIXELS: u64 = 1 << 29;
 const MAX_FRAMES: usize = 1 << 16;
-/// Shorter delays of a GIF, in milliseconds, are taken for mistakes by browsers...
-const MIN_GIF_DELAY: u32 = 20;
+/// Delays up to this, in milliseconds, are taken for mistakes by browsers...
+const HASTY_DELAY: u32 = 10;
 /// ... which then wait so long.
 const PATIENT_DELAY: u32 = 100;
 
@@ -67,8 +68,12 @@ pub fn decode_video(name: &str, bytes: &[u8], background: [u8; 3]) -> Result<Vid
     if bytes.starts_with(b"GIF8") {
         return decode_gif(name, bytes, background);
     }
-    if webp_decode::is_animated(bytes) {
-        return webp_decode::decode(name, bytes, background);
+    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        let damaged = damaged(name, "webp");
+        let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(&damaged)?;
+        if decoder.has_animation() {
+            return decode_webp(name, decoder, background);
+        }
     }
     let mut frames = Frames::of(name);
     frames.push(decode_frame_on(name, bytes, background)?, name)?;
@@ -88,23 +93,51 @@ fn decode_mp4(name: &str, _bytes: &[u8]) -> Result<Video> {
 }
 
 fn decode_gif(name: &str, bytes: &[u8], background: [u8; 3]) -> Result<Video> {
-    let damaged = |e: image::ImageError| Error::media(name, format!("is no whole gif video: {e}"));
-    let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    let damaged = damaged(name, "gif");
+    let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(&damaged)?;
     let (width, height) = decoder.dimensions();
     check_size(name, width, height)?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 4);
-    decoder.set_limits(limits).map_err(damaged)?;
+    decoder.set_limits(limits).map_err(&damaged)?;
+    animation(name, decoder, background, &damaged)
+}
+
+fn decode_webp(
+    name: &str,
+    mut decoder: WebPDecoder<Cursor<&[u8]>>,
+    background: [u8; 3],
+) -> Result<Video> {
+    let damaged = damaged(name, "webp");
+    let (width, height) = decoder.dimensions();
+    check_size(name, width, height)?;
+    // As browsers do: not the colour that the file may name. Without one, disposed frames stay.
+    decoder.set_background_color(Rgba([0; 4])).map_err(&damaged)?;
+    animation(name, decoder, background, &damaged)
+}
+
+/// The frames of an animation, and the mean of their delays.
+fn animation<'a>(
+    name: &str,
+    decoder: impl AnimationDecoder<'a>,
+    background: [u8; 3],
+    damaged: &dyn Fn(ImageError) -> Error,
+) -> Result<Video> {
     let mut frames = Frames::of(name);
     for frame in decoder.into_frames() {
         let frame = frame.map_err(damaged)?;
         let (milliseconds, parts) = frame.delay().numer_denom_ms();
         let delay = milliseconds / parts.max(1);
-        frames.wait(if delay < MIN_GIF_DELAY { PATIENT_DELAY } else { delay });
+        frames.wait(if delay <= HASTY_DELAY { PATIENT_DELAY } else { delay });
+        let (width, height) = frame.buffer().dimensions();
         let data = over(frame.buffer(), background);
         frames.push(Frame { width: width as usize, height: height as usize, data }, name)?;
     }
     frames.video(None)
+}
+
+fn damaged<'a>(name: &'a str, kind: &'a str) -> impl Fn(ImageError) -> Error + 'a {
+    move |e| Error::media(name, format!("is no whole {kind} video: {e}"))
 }
 
 /// The pictures of a folder in the order of their names.

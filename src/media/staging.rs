@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// A file or folder under a temporary name beside its target; removed again unless committed.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(crate) struct Staged {
     temporary: PathBuf,
     target: PathBuf,
     committed: bool,
@@ -15,7 +15,7 @@ pub(super) struct Staged {
 
 impl Staged {
     /// Reserves a temporary name for `target`; nothing is created yet.
-    pub(super) fn new(target: &Path) -> Result<Self> {
+    pub(crate) fn new(target: &Path) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = target.file_name().ok_or_else(|| Error::media(target, "names no file"))?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -30,18 +30,18 @@ impl Staged {
     }
 
     /// Where to write.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.temporary
     }
 
     /// An error about the temporary name, told as one about the target.
-    pub(super) fn error(&self, source: std::io::Error) -> Error {
+    pub(crate) fn error(&self, source: std::io::Error) -> Error {
         Error::io("write", &self.target, source)
     }
 
     /// Gives the file or folder its final name. A file replaces an older one; a folder needs its
     /// name to be free.
-    pub(super) fn commit(mut self) -> Result<()> {
+    pub(crate) fn commit(mut self) -> Result<()> {
         std::fs::rename(&self.temporary, &self.target).map_err(|e| self.error(e))?;
         self.committed = true;
         Ok(())

@@ -5,7 +5,7 @@ mod engine;
 pub mod guidance;
 mod latents;
 pub mod noise;
-mod open;
+pub(crate) mod open;
 mod plan;
 mod prepare;
 mod request;

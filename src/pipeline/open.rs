@@ -137,15 +137,17 @@ impl Loader<'_> {
     }
 }
 
-fn origin(folder: &Path) -> String {
+/// How messages call the configuration in `folder`.
+pub(crate) fn origin(folder: &Path) -> String {
     folder.join("config.json").display().to_string()
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
 }
 
-fn read_config<T: DeserializeOwned>(folder: &Path) -> Result<T> {
+/// `config.json` of a network's folder.
+pub(crate) fn read_config<T: DeserializeOwned>(folder: &Path) -> Result<T> {
     let text = read_text(&folder.join("config.json"))?;
     serde_json::from_str(&text).map_err(|error| Error::config(origin(folder), error.to_string()))
 }

@@ -6,13 +6,16 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use md5::{Digest, Md5};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Told;
 use super::config::DataConfig;
-use super::draw::{Draw, hash};
+use super::draw::Draw;
+use super::files::{create_folder, remove_file, write_json};
 use crate::error::{Error, Result};
-use crate::media::{Filter, Frame, crop_resize, read_video};
+use crate::media::{Filter, Frame, Staged, crop_resize, read_video};
 use crate::training::emoji;
 
 /// Clips that are read before any of them is written.
@@ -68,8 +71,8 @@ impl Clips {
     /// hears how many of how many are read.
     ///
     /// # Errors
-    /// When the folder has no clip, or a file cannot be read or written.
-    pub(super) fn open(config: &DataConfig, told: &mut dyn FnMut(usize, usize)) -> Result<Self> {
+    /// When the folder has no clip, a file cannot be read or written, or `told` wants no more.
+    pub(super) fn open(config: &DataConfig, told: &mut Told) -> Result<Self> {
         let paths = clip_paths(config)?;
         let (index_path, path) =
             (config.cache.join("frames.json"), config.cache.join("frames.bin"));
@@ -83,11 +86,12 @@ impl Clips {
         let index = match read_index(&index_path) {
             Some(index) if index.key == key && path.is_file() => index,
             _ => {
+                create_folder(&config.cache)?;
+                // While the frames are replaced there is no index of them.
+                remove_file(&index_path)?;
                 let clips = decode_all(&paths, config, &path, told)?;
                 let index = Index { key, clips };
-                let text = serde_json::to_string(&index).expect("an index is plain data");
-                std::fs::write(&index_path, text)
-                    .map_err(|e| Error::io("write", &index_path, e))?;
+                write_json(&index_path, &index)?;
                 index
             }
         };
@@ -188,11 +192,11 @@ fn decode_all(
     paths: &[PathBuf],
     config: &DataConfig,
     target: &Path,
-    told: &mut dyn FnMut(usize, usize),
+    told: &mut Told,
 ) -> Result<Vec<Clip>> {
-    std::fs::create_dir_all(&config.cache).map_err(|e| Error::io("create", &config.cache, e))?;
-    let failed = |error| Error::io("write", target, error);
-    let mut file = BufWriter::new(File::create(target).map_err(failed)?);
+    let staged = Staged::new(target)?;
+    let failed = |error| staged.error(error);
+    let mut file = BufWriter::new(File::create(staged.path()).map_err(failed)?);
     let mut clips: Vec<Clip> = Vec::with_capacity(paths.len());
     let mut first = 0;
     for group in paths.chunks(AT_ONCE) {
@@ -206,9 +210,11 @@ fn decode_all(
             }
             clips.push(clip);
         }
-        told(clips.len(), paths.len());
+        told(clips.len(), paths.len())?;
     }
-    file.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(failed)?;
+    file.flush().map_err(failed)?;
+    drop(file);
+    staged.commit()?;
     Ok(clips)
 }
 
@@ -247,5 +253,5 @@ fn background(name: &str) -> [u8; 3] {
         [252, 222, 232],
         [60, 80, 120],
     ];
-    COLOURS[(hash(name) % COLOURS.len() as u64) as usize]
+    COLOURS[usize::from(Md5::digest(name)[0]) % COLOURS.len()]
 }

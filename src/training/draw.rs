@@ -32,10 +32,3 @@ impl Draw {
         Generator::new(random::Rng::TorchCpu, self.0.random())
     }
 }
-
-/// A number that `text` decides (FNV-1a).
-pub(super) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::clips::{Clip, Clips};
 use super::config::TrainConfig;
+use super::files::write_whole;
 use super::model::ModelFolder;
 use super::sample::{Sampler, sheet, spread};
 use crate::error::{Error, Result};
@@ -59,8 +60,8 @@ pub struct Evaluation {
 /// When a file cannot be read or written, or fewer than two clips are held out.
 pub fn evaluate(config: &TrainConfig, count: usize, sheet_path: &Path) -> Result<Evaluation> {
     let device = Device::flex();
-    let model = ModelFolder(config.output.join("checkpoint"));
-    let clips = Clips::open(&config.data, &mut |_, _| {})?;
+    let model = ModelFolder::open(&config.output.join("checkpoint"))?;
+    let clips = Clips::open(&config.data, &mut |_, _| Ok(()))?;
     let chosen = evenly(&clips.held_out, count);
     if chosen.len() < 2 {
         let reason = "fewer than two clips are held out; list some in data.held_out";
@@ -102,8 +103,7 @@ fn write_sheet(pairs: &[Pair], path: &Path) -> Result<()> {
         .into_iter()
         .flat_map(|i| [spread(&pairs[i].0), spread(&pairs[i].1)])
         .collect();
-    std::fs::write(path, media::png::encode(&sheet(&rows))?)
-        .map_err(|error| Error::io("write", path, error))
+    write_whole(path, &media::png::encode(&sheet(&rows))?)
 }
 
 fn autoencoder_psnr(clips: &Clips, chosen: &[usize], vae: &AutoencoderKL) -> Result<f64> {

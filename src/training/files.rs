@@ -1,26 +1,45 @@
-//! Files that appear whole or not at all.
+//! Files and folders of a run.
 
-use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
+use crate::media::Staged;
 
 /// Creates `folder` and those above it, where they are missing.
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))
 }
 
-/// Writes a file under a temporary name beside its own, and renames it.
+/// Removes `folder` with all that is in it, if it is there.
+pub(super) fn remove_folder(folder: &Path) -> Result<()> {
+    absent_is_fine(folder, fs::remove_dir_all(folder))
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    absent_is_fine(path, fs::remove_file(path))
+}
+
+fn absent_is_fine(path: &Path, end: std::io::Result<()>) -> Result<()> {
+    match end {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file that appears whole or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut hidden = OsString::from(".");
-    hidden.push(path.file_name().unwrap_or_default());
-    hidden.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(hidden);
-    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
-    written.map_err(|e| {
-        // It may not have come to be.
-        let _ = fs::remove_file(&part);
-        Error::io("write", path, e)
-    })
+    let staged = Staged::new(path)?;
+    fs::write(staged.path(), bytes).map_err(|e| staged.error(e))?;
+    staged.commit()
+}
+
+/// The same for plain data.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).expect("plain data can be written as JSON");
+    write_whole(path, format!("{text}\n").as_bytes())
 }

@@ -3,31 +3,23 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData, f16};
-use md5::{Digest, Md5};
-use serde::{Deserialize, Serialize};
 
+use super::Told;
 use super::clips::{Clip, Clips};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
+use super::files::write_whole;
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::models::vae::AutoencoderKL;
 
-/// Frames encoded at once.
+/// Frames read at once.
 const AT_ONCE: usize = 16;
 
 /// Latents of every frame of a set, in its order.
 pub(super) struct Latents {
     values: Vec<f16>,
     /// `[c, h, w]` of one frame.
-    shape: [usize; 3],
-}
-
-/// What the latents were made from.
-#[derive(PartialEq, Serialize, Deserialize)]
-struct Key {
-    weights: String,
-    frames: usize,
     shape: [usize; 3],
 }
 
@@ -40,37 +32,32 @@ pub(super) struct Batch {
 }
 
 impl Latents {
-    /// The latents of all frames of `clips`; made with `vae`, whose weights are the file
-    /// `weights`, unless that was done before. `told` hears how many frames are encoded.
+    /// The latents of all frames of `clips`, made with `vae` unless that was done before. `told`
+    /// hears how many frames are encoded.
     ///
     /// # Errors
-    /// When a file cannot be read or written.
+    /// When a file cannot be read or written, or `told` wants no more.
     pub(super) fn open(
         clips: &Clips,
         vae: &AutoencoderKL,
-        weights: &Path,
         cache: &Path,
-        told: &mut dyn FnMut(usize, usize),
+        told: &mut Told,
     ) -> Result<Self> {
         let side = clips.size / vae.downscale();
         let shape = [vae.latent_channels(), side, side];
-        let bytes = std::fs::read(weights).map_err(|e| Error::io("read", weights, e))?;
-        let weights = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = Key { weights, frames: clips.total_frames(), shape };
-        let (key_path, path) = (cache.join("latents.json"), cache.join("latents.bin"));
-        let known = std::fs::read_to_string(&key_path).ok();
-        let known: Option<Key> = known.and_then(|text| serde_json::from_str(&text).ok());
-        if known.is_some_and(|known| known == key) {
+        let path = cache.join("latents.bin");
+        if path.is_file() {
             let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-            if bytes.len() == 2 * key.frames * shape.iter().product::<usize>() {
-                return Ok(Self { values: bytemuck::pod_collect_to_vec(&bytes), shape });
+            let values: Vec<f16> = bytemuck::pod_collect_to_vec(&bytes);
+            let whole = clips.total_frames() * shape.iter().product::<usize>();
+            // Latents of another autoencoder, or of other clips, begin with other values.
+            let first = encode(clips, vae, 0, 1)?;
+            if values.len() == whole && values.starts_with(&first) {
+                return Ok(Self { values, shape });
             }
         }
         let values = encode_all(clips, vae, told)?;
-        let written = std::fs::write(&path, bytemuck::cast_slice(&values));
-        written.map_err(|e| Error::io("write", &path, e))?;
-        let text = serde_json::to_string(&key).expect("a key is plain data");
-        std::fs::write(&key_path, text).map_err(|e| Error::io("write", &key_path, e))?;
+        write_whole(&path, bytemuck::cast_slice(&values))?;
         Ok(Self { values, shape })
     }
 
@@ -130,20 +117,25 @@ fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) 
     }
 }
 
-fn encode_all(
-    clips: &Clips,
-    vae: &AutoencoderKL,
-    told: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<f16>> {
-    let device = Device::flex();
+fn encode_all(clips: &Clips, vae: &AutoencoderKL, told: &mut Told) -> Result<Vec<f16>> {
     let total = clips.total_frames();
     let mut values = Vec::new();
     for first in (0..total).step_by(AT_ONCE) {
-        let frames = clips.read(first, AT_ONCE.min(total - first))?;
-        let mean = vae.encode(image_tensor::from_frames(&frames, &device)).mean;
+        let count = AT_ONCE.min(total - first);
+        values.extend(encode(clips, vae, first, count)?);
+        told(first + count, total)?;
+    }
+    Ok(values)
+}
+
+/// Scaled latents of `count` frames. Each is encoded alone, so that it does not depend on the
+/// others by as much as rounding.
+fn encode(clips: &Clips, vae: &AutoencoderKL, first: usize, count: usize) -> Result<Vec<f16>> {
+    let mut values = Vec::new();
+    for frame in clips.read(first, count)? {
+        let mean = vae.encode(image_tensor::from_frames(&[frame], &Device::flex())).mean;
         let scaled = (mean * vae.scaling_factor()).into_data();
         values.extend(scaled.iter::<f32>().map(f16::from_f32));
-        told(first + frames.len(), total);
     }
     Ok(values)
 }

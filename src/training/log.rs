@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::write_whole;
 use crate::error::{Error, Result};
 use crate::media::{self, Frame};
 
@@ -91,8 +92,7 @@ impl Log {
         for (index, panel) in panels.iter().enumerate() {
             picture.paste(panel, 0, index * HEIGHT);
         }
-        let bytes = media::png::encode(&picture)?;
-        std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+        write_whole(path, &media::png::encode(&picture)?)
     }
 }
 

@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::media;
 
 use draw::Draw;
+use files::{create_folder, write_whole};
 use log::Log;
 use model::ModelFolder;
 use optimizer::{averaged, clip_norm, numbered, optimizer};
@@ -77,8 +78,16 @@ pub enum TrainEvent {
     },
 }
 
-/// Hears of a run; `ControlFlow::Break` ends it after the update, saved.
+/// Hears of a run; `ControlFlow::Break` ends it: after the update, saved.
 pub type TrainWatch<'a> = dyn FnMut(TrainEvent) -> ControlFlow<()> + 'a;
+
+/// Hears how many of how many are done.
+type Told<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
+
+/// Tells `watch` an event; an error if it wants no more.
+fn heard(watch: &mut TrainWatch, event: TrainEvent) -> Result<()> {
+    if watch(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+}
 
 /// What a stage trains, and on what.
 trait Task {
@@ -113,11 +122,8 @@ trait Task {
 /// # Errors
 /// When a file cannot be read or written, does not fit, or the loss is no number any more.
 pub fn train(config: &TrainConfig, watch: &mut TrainWatch) -> Result<()> {
-    let folder = |path: PathBuf| {
-        std::fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))
-    };
-    folder(config.output.join("samples"))?;
-    let model = ModelFolder(config.model.clone());
+    create_folder(&config.output.join("samples"))?;
+    let model = ModelFolder::open(&config.model)?;
     match config.stage {
         Stage::Autoencoder => run(&AutoencoderTask::new(config, model, watch)?, config, watch),
         Stage::Denoiser | Stage::Motion => {
@@ -169,14 +175,13 @@ fn run<T: Task>(task: &T, config: &TrainConfig, watch: &mut TrainWatch) -> Resul
             log.draw(&config.output.join("curves.png"))?;
             let _ = watch(TrainEvent::Saved { step });
         }
-        if config.sample_every > 0 && (last || step.is_multiple_of(config.sample_every)) {
-            let path = config.output.join(format!("samples/{step:06}.png"));
-            let sheet = media::png::encode(&task.sample(&mean)?)?;
-            std::fs::write(&path, sheet).map_err(|e| Error::io("write", &path, e))?;
-            let _ = watch(TrainEvent::Sampled { path });
-        }
         if stop {
             return Err(Error::Cancelled);
+        }
+        if config.sample_every > 0 && (last || step.is_multiple_of(config.sample_every)) {
+            let path = config.output.join(format!("samples/{step:06}.png"));
+            write_whole(&path, &media::png::encode(&task.sample(&mean)?)?)?;
+            let _ = watch(TrainEvent::Sampled { path });
         }
     }
     Ok(())

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};
 use burn::tensor::{Device, FloatDType, Tensor};
-use serde::de::DeserializeOwned;
 
+use super::files::create_folder;
 use super::state::Tensors;
 use crate::checkpoint::{self, KeyRename, LoadOptions, Weights, load};
+use crate::config::ModelSpec;
 use crate::error::{Error, Result};
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
 use crate::pipeline::encode_chunks;
+use crate::pipeline::open::{origin, read_config, read_text};
 use crate::prompt::{ClipTokenizer, chunk_prompts};
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
-/// Name of the weights in a part's folder.
+/// Name of the weights that are written into a part's folder.
 pub(super) const FILE: &str = "model.safetensors";
 
 /// How strongly temporal branches count in networks that begin at random. Motion modules begin
@@ -31,19 +33,40 @@ pub(super) struct Denoiser {
     pub(super) unet: UNet3DConditionModel,
 }
 
-/// A model folder.
+/// A model folder: its parts side by side, or a base model with a motion model, whose spatial
+/// weights the base model's replace.
 #[derive(Clone, Debug)]
-pub(super) struct ModelFolder(pub(super) PathBuf);
+pub(super) struct ModelFolder {
+    spec: ModelSpec,
+}
 
 impl ModelFolder {
+    /// The model in `folder`.
+    ///
+    /// # Errors
+    /// When a part is not there.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        Ok(Self { spec: ModelSpec::whole(folder)? })
+    }
+
     /// The autoencoder, on `device`.
     ///
     /// # Errors
     /// When a file cannot be read or does not fit.
     pub(super) fn autoencoder(&self, device: &Device) -> Result<AutoencoderKL> {
-        let config: AutoencoderKLConfig = self.config("vae")?;
-        config.validate(&self.origin("vae"))?;
-        self.fill(config.init(device), "vae", vae::KEYS, device)
+        let folder = self.part("vae");
+        let config: AutoencoderKLConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        let weights = Weights::find(&folder)?;
+        filled(config.init(device), "vae", vae::KEYS, (weights, device))
+    }
+
+    /// Whether the autoencoder was trained.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub(super) fn has_autoencoder(&self) -> Result<bool> {
+        Ok(Weights::find(&self.part("vae"))?.is_some())
     }
 
     /// Text encoder and UNet, on `device`.
@@ -51,18 +74,34 @@ impl ModelFolder {
     /// # Errors
     /// When a file cannot be read or does not fit.
     pub(super) fn denoiser(&self, device: &Device) -> Result<Denoiser> {
-        let config: CLIPTextConfig = self.config("text_encoder")?;
-        config.validate(&self.origin("text_encoder"))?;
-        let text_encoder = self.fill(config.init(device), "text_encoder", text::KEYS, device)?;
-        let config: UNet3DConditionModelConfig = self.config("unet")?;
-        config.validate(&self.origin("unet"))?;
-        let unet = if self.weights("unet").is_some() {
-            config.init(device)
-        } else {
-            config.init(device).map(&mut StrongBranches::default())
+        let folder = self.part("text_encoder");
+        let config: CLIPTextConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        let weights = Weights::find(&folder)?;
+        let text_encoder =
+            filled(config.init(device), "text_encoder", text::KEYS, (weights, device))?;
+        let folder = self.part("unet");
+        let config: UNet3DConditionModelConfig = read_config(&folder)?;
+        config.validate(&origin(&folder))?;
+        let unet = match self.unet_weights()? {
+            None => config.init(device).map(&mut StrongBranches::default()),
+            some => filled(config.init(device), "unet", unet_3d::KEYS, (some, device))?,
         };
-        let unet = self.fill(unet, "unet", unet_3d::KEYS, device)?;
         Ok(Denoiser { text_encoder, unet })
+    }
+
+    fn unet_weights(&self) -> Result<Option<Weights>> {
+        let (motion, base) = (self.part("unet"), self.spec.base.join("unet"));
+        let over = if base == motion { None } else { Weights::find(&base)? };
+        match (Weights::find(&motion)?, over) {
+            (Some(motion), Some(base)) => motion.overlay(base).map(Some),
+            (None, Some(_)) => {
+                let reason = "has no weights, but the base model has; a motion model to begin with \
+                              is needed";
+                Err(Error::checkpoint(motion, reason))
+            }
+            (motion, None) => Ok(motion),
+        }
     }
 
     /// The tokenizer.
@@ -70,7 +109,7 @@ impl ModelFolder {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn tokenizer(&self) -> Result<ClipTokenizer> {
-        ClipTokenizer::open(&self.0.join("tokenizer"))
+        ClipTokenizer::open(&self.part("tokenizer"))
     }
 
     /// The scheduler's configuration.
@@ -78,31 +117,23 @@ impl ModelFolder {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn scheduler(&self) -> Result<EulerDiscreteSchedulerConfig> {
-        let path = self.0.join("scheduler/scheduler_config.json");
+        let path = self.part("scheduler").join("scheduler_config.json");
         EulerDiscreteSchedulerConfig::from_json(&path.display().to_string(), &read_text(&path)?)
     }
 
-    /// The file of a part's weights, if there is one.
-    pub(super) fn weights(&self, part: &str) -> Option<PathBuf> {
-        Some(self.0.join(part).join(FILE)).filter(|path| path.is_file())
-    }
-
-    /// Copies everything but the weights of `trained` parts to `target`.
+    /// Copies all parts to `target`, of the `trained` ones only their configuration.
     ///
     /// # Errors
     /// When a file cannot be copied.
     pub(super) fn copy_rest(&self, target: &Path, trained: &[&str]) -> Result<()> {
         for part in ["vae", "text_encoder", "unet", "tokenizer", "scheduler"] {
-            let (from, to) = (self.0.join(part), target.join(part));
-            std::fs::create_dir_all(&to).map_err(|e| Error::io("create", &to, e))?;
+            let (from, to) = (self.part(part), target.join(part));
+            create_folder(&to)?;
             for entry in std::fs::read_dir(&from).map_err(|e| Error::io("read", &from, e))? {
                 let path = entry.map_err(|e| Error::io("read", &from, e))?.path();
                 let Some(name) = path.file_name().filter(|_| path.is_file()) else { continue };
-                if trained.contains(&part) && name == FILE {
-                    continue;
-                }
                 let copy = to.join(name);
-                if copy != path {
+                if copy != path && (name == "config.json" || !trained.contains(&part)) {
                     std::fs::copy(&path, &copy).map_err(|e| Error::io("write", &copy, e))?;
                 }
             }
@@ -110,27 +141,25 @@ impl ModelFolder {
         Ok(())
     }
 
-    fn config<T: DeserializeOwned>(&self, part: &str) -> Result<T> {
-        let text = read_text(&self.0.join(part).join("config.json"))?;
-        serde_json::from_str(&text)
-            .map_err(|error| Error::config(self.origin(part), error.to_string()))
-    }
-
-    fn origin(&self, part: &str) -> String {
-        self.0.join(part).join("config.json").display().to_string()
-    }
-
-    fn fill<M: Module>(
-        &self,
-        module: M,
-        part: &str,
-        keys: &[KeyRename],
-        device: &Device,
-    ) -> Result<M> {
-        match self.weights(part) {
-            Some(path) => fill(module, part, keys, (&Weights::open(&path)?, device)),
-            None => Ok(module),
+    fn part(&self, part: &str) -> PathBuf {
+        match part {
+            "unet" => self.spec.unet.join(part),
+            "vae" => self.spec.vae.clone(),
+            _ => self.spec.base.join(part),
         }
+    }
+}
+
+/// `module` with every parameter from the weights, as it is if there are none.
+fn filled<M: Module>(
+    module: M,
+    part: &str,
+    keys: &[KeyRename],
+    (weights, device): (Option<Weights>, &Device),
+) -> Result<M> {
+    match weights {
+        Some(weights) => fill(module, part, keys, (&weights, device)),
+        None => Ok(module),
     }
 }
 
@@ -197,10 +226,6 @@ impl Denoiser {
             unet: fill(self.unet, "unet", unet_3d::KEYS, (&unet, device))?,
         })
     }
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
 }
 
 /// Sets every `temporal_weight` to [`TEMPORAL_WEIGHT`].

@@ -1,11 +1,10 @@
 //! One update of the weights: clipped gradients, AdamW, and a running mean of the weights.
 
-use std::collections::HashMap;
 use std::f64::consts::PI;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::config::OptimizerConfig;
 
@@ -102,31 +101,28 @@ impl ModuleVisitor for Scale<'_> {
 
 /// The running mean `mean` moved towards `module` by the share `1 - decay`.
 pub(super) fn averaged<M: Module>(mean: M, module: &M, decay: f64) -> M {
-    let mut current = Values(HashMap::new());
+    let mut current = Values(GradientsParams::new());
     module.visit(&mut current);
     mean.map(&mut Blend { current: current.0, decay })
 }
 
-struct Values(HashMap<ParamId, TensorData>);
+/// Tensors by the parameter they belong to, which need not be gradients.
+struct Values(GradientsParams);
 
 impl ModuleVisitor for Values {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.insert(param.id, param.val().into_data());
+        self.0.register(param.id, param.val().inner());
     }
 }
 
 struct Blend {
-    current: HashMap<ParamId, TensorData>,
+    current: GradientsParams,
     decay: f64,
 }
 
 impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(current) = self.current.remove(&param.id) else { return param };
-        let decay = self.decay;
-        param.map(|mean| {
-            let current = Tensor::<D>::from_data(current, &mean.device());
-            mean * decay + current * (1.0 - decay)
-        })
+        let Some(current) = self.current.remove::<D>(param.id) else { return param };
+        param.map(|mean| mean * self.decay + current * (1.0 - self.decay))
     }
 }

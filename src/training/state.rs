@@ -6,7 +6,8 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::tensor::{FloatDType, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Weights, save};
+use super::files::{create_folder, remove_folder, write_json, write_whole};
+use crate::checkpoint::{Weights, to_safetensors};
 use crate::error::{Error, Result};
 
 /// The folder of a run's state. It is replaced whole: a run that is killed while it writes goes on
@@ -78,21 +79,19 @@ impl StateFolder {
         optimizer: &ModuleOptimizer,
     ) -> Result<()> {
         let next = &self.next;
-        remove(next)?;
-        std::fs::create_dir_all(next).map_err(|e| Error::io("create", next, e))?;
-        save(&next.join(WEIGHTS), weights, FloatDType::F32)?;
-        save(&next.join(MEAN), mean, FloatDType::F32)?;
+        remove_folder(next)?;
+        create_folder(next)?;
+        write_whole(&next.join(WEIGHTS), &to_safetensors(weights, FloatDType::F32))?;
+        write_whole(&next.join(MEAN), &to_safetensors(mean, FloatDType::F32))?;
         let path = next.join(OPTIMIZER);
         optimizer.save(&path).map_err(|error| Error::checkpoint(&path, error.to_string()))?;
-        let path = next.join(PROGRESS);
-        let text = serde_json::to_string(&Progress { step }).expect("a number is plain data");
-        std::fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
-        remove(&self.last)?;
+        write_json(&next.join(PROGRESS), &Progress { step })?;
+        remove_folder(&self.last)?;
         if self.current.is_dir() {
             rename(&self.current, &self.last)?;
         }
         rename(next, &self.current)?;
-        remove(&self.last)
+        remove_folder(&self.last)
     }
 }
 
@@ -105,15 +104,6 @@ impl Saved {
         let record = OptimizerRecord::load(&self.optimizer)
             .map_err(|error| Error::checkpoint(&self.optimizer, error.to_string()))?;
         Ok(optimizer.load_record(record))
-    }
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", folder, error))
-        }
-        _ => Ok(()),
     }
 }
 

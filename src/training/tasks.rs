@@ -7,19 +7,21 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use super::clips::Clips;
 use super::config::{Stage, TrainConfig};
 use super::draw::Draw;
+use super::files::{write_json, write_whole};
 use super::latents::{Batch, Latents};
 use super::model::{Denoiser, FILE, ModelFolder, fill};
 use super::objective::{DenoiserBatch, NoiseSchedule, autoencoder_loss};
 use super::sample::{Sampler, reconstructions};
 use super::state::Tensors;
-use super::{Task, TrainEvent, TrainWatch};
-use crate::checkpoint::{self, Weights, save};
+use super::{Task, TrainEvent, TrainWatch, heard};
+use crate::checkpoint::{self, Weights, to_safetensors};
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::media::Frame;
 use crate::models::clip::text;
 use crate::models::unet_3d;
 use crate::models::vae::{self, AutoencoderKL};
+use crate::pipeline::open::read_config;
 use crate::prompt::ClipTokenizer;
 
 /// Frames that the latents' spread is measured on.
@@ -86,15 +88,11 @@ impl Task for AutoencoderTask<'_> {
 
     fn write(&self, model: &AutoencoderKL, folder: &Path) -> Result<()> {
         self.model.copy_rest(folder, &["vae"])?;
-        let path = folder.join("vae/config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        let damaged =
-            |e: serde_json::Error| Error::config(path.display().to_string(), e.to_string());
-        let mut config: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+        let folder = folder.join("vae");
+        let mut config: serde_json::Value = read_config(&folder)?;
         config["scaling_factor"] = self.scaling_factor(model)?.into();
-        let text = serde_json::to_string_pretty(&config).map_err(damaged)? + "\n";
-        std::fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
-        save(&folder.join("vae").join(FILE), self.tensors(model), FloatDType::F16)
+        write_json(&folder.join("config.json"), &config)?;
+        write_weights(&folder, self.tensors(model))
     }
 
     fn sample(&self, model: &AutoencoderKL) -> Result<Frame> {
@@ -120,16 +118,14 @@ impl<'a> DenoiserTask<'a> {
         watch: &mut TrainWatch,
     ) -> Result<Self> {
         let clips = open_clips(config, watch)?;
-        let Some(weights) = model.weights("vae") else {
+        if !model.has_autoencoder()? {
             let reason = "has no weights of the autoencoder; train that stage first, and name its \
                           checkpoint as the model";
-            return Err(Error::checkpoint(model.0.join("vae"), reason));
-        };
+            return Err(Error::checkpoint(&config.model, reason));
+        }
         let vae = model.autoencoder(&Device::flex())?;
-        let told = &mut |done, of| {
-            let _ = watch(TrainEvent::Encoded { done, of });
-        };
-        let latents = Latents::open(&clips, &vae, &weights, &config.data.cache, told)?;
+        let told = &mut |done, of| heard(watch, TrainEvent::Encoded { done, of });
+        let latents = Latents::open(&clips, &vae, &config.data.cache, told)?;
         let (tokenizer, scheduler) = (model.tokenizer()?, model.scheduler()?);
         let noise = NoiseSchedule::new(&scheduler);
         let sampler = Sampler { vae, scheduler };
@@ -172,9 +168,8 @@ impl Task for DenoiserTask<'_> {
     fn write(&self, model: &Denoiser, folder: &Path) -> Result<()> {
         self.model.copy_rest(folder, &["text_encoder", "unet"])?;
         let text = checkpoint::tensors(&model.text_encoder, text::KEYS, "");
-        save(&folder.join("text_encoder").join(FILE), text, FloatDType::F16)?;
-        let unet = checkpoint::tensors(&model.unet, unet_3d::KEYS, "");
-        save(&folder.join("unet").join(FILE), unet, FloatDType::F16)
+        write_weights(&folder.join("text_encoder"), text)?;
+        write_weights(&folder.join("unet"), checkpoint::tensors(&model.unet, unet_3d::KEYS, ""))
     }
 
     fn sample(&self, model: &Denoiser) -> Result<Frame> {
@@ -183,7 +178,9 @@ impl Task for DenoiserTask<'_> {
 }
 
 fn open_clips(config: &TrainConfig, watch: &mut TrainWatch) -> Result<Clips> {
-    Clips::open(&config.data, &mut |done, of| {
-        let _ = watch(TrainEvent::Read { done, of });
-    })
+    Clips::open(&config.data, &mut |done, of| heard(watch, TrainEvent::Read { done, of }))
+}
+
+fn write_weights(folder: &Path, tensors: Tensors) -> Result<()> {
+    write_whole(&folder.join(FILE), &to_safetensors(tensors, FloatDType::F16))
 }

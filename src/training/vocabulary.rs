@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::files::{create_folder, write_whole};
+use super::files::{create_folder, write_json, write_whole};
 use crate::error::{Error, Result};
 use crate::prompt::split_words;
 
@@ -102,8 +102,8 @@ impl Vocabulary {
         });
         create_folder(folder)?;
         write_whole(&folder.join("merges.txt"), merges.as_bytes())?;
-        write_whole(&folder.join("tokenizer_config.json"), &pretty(&config))?;
-        write_whole(&folder.join("vocab.json"), &pretty(&vocabulary.into()))
+        write_json(&folder.join("tokenizer_config.json"), &config)?;
+        write_json(&folder.join("vocab.json"), &vocabulary)
     }
 }
 
@@ -146,12 +146,6 @@ fn collect(folder: &Path, deeper: bool, captions: &mut Vec<String>) -> Result<()
         }
     }
     Ok(())
-}
-
-fn pretty(value: &Value) -> Vec<u8> {
-    let mut text = format!("{value:#}");
-    text.push('\n');
-    text.into_bytes()
 }
 
 /// Words as symbols, and the symbols so far.

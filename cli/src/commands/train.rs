@@ -24,7 +24,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Bring the animated emoji that the default model is trained on: 2,109 clips, 710 MB.
+    /// Bring the animated emoji that the default model is trained on: 2,109 clips, 730 MB.
     ///
     /// They are packages of the npm registry, brought by the command npm as it is set up here. What
     /// an earlier run has brought is kept.

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 
 use super::{caption, parse};
 use crate::error::{Error, Result};
-use crate::training::files::{create_folder, write_whole};
+use crate::training::files::{create_folder, remove_folder, write_whole};
 
 /// The packages that hold the clips, by name and version: Microsoft's Fluent emoji, MIT.
 pub const PACKAGES: [&str; 4] = [
@@ -75,10 +75,10 @@ pub fn fetch(folder: &Path, tell: &mut dyn FnMut(FetchEvent)) -> Result<Fetched>
         }
         tell(FetchEvent::Downloading(package));
         let download = folder.join(DOWNLOAD);
-        clear(&download)?;
+        remove_folder(&download)?;
         create_folder(&download)?;
         let brought = bring(package, &download, folder);
-        clear(&download)?;
+        remove_folder(&download)?;
         brought?;
         write_whole(&done, b"")?;
         tell(FetchEvent::Unpacked(package));
@@ -117,13 +117,6 @@ pub fn write_captions(folder: &Path) -> Result<Fetched> {
 /// `@lobehub/fluent-emoji-anim-1@1.0.0` as a file name.
 fn file_stem(package: &str) -> String {
     package.trim_start_matches('@').replace(['/', '@'], "-")
-}
-
-fn clear(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", folder, e)),
-        _ => Ok(()),
-    }
 }
 
 /// Downloads `package` into `download` and unpacks it to `folder`.

@@ -31,7 +31,7 @@ pub(super) fn run(path: &Path, json: bool, bar: &ProgressBar) -> anyhow::Result<
     bar.finish_and_clear();
     match end {
         Err(musev::Error::Cancelled) => {
-            report::say("stopped and saved; the same command goes on from here");
+            report::say("stopped; the same command goes on from here");
             Ok(ExitCode::from(report::INTERRUPTED))
         }
         other => {
