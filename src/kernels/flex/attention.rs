@@ -3,10 +3,10 @@
 use std::array;
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
-use super::dispatch::dispatch;
+use super::dispatch::{Tiled, tiled};
 use super::gemm::TASKS_PER_THREAD;
 use super::math::{exp, max, sum};
 use super::operands::{Columns, Grid, Planes, Tokens};
@@ -45,14 +45,7 @@ pub(super) fn attention(inputs: Inputs, sizes: Sizes, out: &mut [f32]) {
     (0..pairs * parts).into_par_iter().for_each(|task| {
         let (pair, part) = (task / parts, task % parts);
         let queries = part * step..((part + 1) * step).min(queries);
-        dispatch(Head {
-            inputs,
-            sizes,
-            out: &out,
-            entry: pair / heads,
-            head: pair % heads,
-            queries,
-        });
+        tiled(Head { inputs, sizes, out: &out, entry: pair / heads, head: pair % heads, queries });
     });
 }
 
@@ -66,20 +59,7 @@ struct Head<'a> {
     queries: Range<usize>,
 }
 
-impl WithSimd for Head<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl Head<'_> {
+impl Tiled for Head<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S) {
         let Sizes { queries, keys, channels, heads, .. } = self.sizes;
@@ -125,7 +105,9 @@ impl Head<'_> {
             }
         }
     }
+}
 
+impl Head<'_> {
     /// This head's transposed keys and values.
     #[inline(always)]
     fn packed<S: Simd>(&self, simd: S) -> (Panels, Panels) {

@@ -18,6 +18,33 @@ pub(super) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     Arch::new().dispatch(op)
 }
 
+/// Work on tiles of a matrix, of as many rows as the registers of a machine hold sums of.
+pub(super) trait Tiled {
+    /// Does it in tiles of `ROWS` rows.
+    fn run<S: Simd, const ROWS: usize>(self, simd: S);
+}
+
+/// Runs `op` with the widest vectors there are.
+#[inline]
+pub(super) fn tiled(op: impl Tiled) {
+    dispatch(ByRegisters(op));
+}
+
+struct ByRegisters<T>(T);
+
+impl<T: Tiled> WithSimd for ByRegisters<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.0.run::<S, 8>(simd);
+        } else {
+            self.0.run::<S, 4>(simd);
+        }
+    }
+}
+
 /// Compiles the loops of `f`, a closure marked `#[inline(always)]`, to the widest vectors and runs
 /// them.
 #[inline]

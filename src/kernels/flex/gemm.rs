@@ -13,7 +13,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::dispatch::dispatch;
+use super::dispatch::{Tiled, dispatch, tiled};
 use super::operands::{Columns, Grid, Rows};
 use super::shared::Shared;
 use super::tile::{PANEL, Panels, load, store, tile};
@@ -70,7 +70,7 @@ impl<C: Columns> Product<'_, C> {
             .flat_map(|v| (0..self.row_count).step_by(row_step).map(move |r| (v, r)))
             .collect();
         tasks.into_par_iter().for_each(|(v, r)| {
-            dispatch(Task {
+            tiled(Task {
                 product: self,
                 grid,
                 out: &out,
@@ -101,20 +101,7 @@ struct Task<'a, C> {
     vectors: Range<usize>,
 }
 
-impl<C: Columns> WithSimd for Task<'_, C> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl<C: Columns> Task<'_, C> {
+impl<C: Columns> Tiled for Task<'_, C> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S) {
         let Product { columns, depth, .. } = self.product;
@@ -133,7 +120,9 @@ impl<C: Columns> Task<'_, C> {
             }
         }
     }
+}
 
+impl<C: Columns> Task<'_, C> {
     /// Multiplies `M` rows with all packed panels.
     #[inline(always)]
     fn row_of_tiles<S: Simd, const M: usize>(

@@ -1,9 +1,9 @@
 //! softmax(Q·Kᵀ/√d)·V along the frames of every pixel.
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
-use super::dispatch::dispatch;
+use super::dispatch::{Tiled, tiled};
 use super::math::{exp, max, sum};
 use super::operands::{Planes, Tokens};
 use super::shared::Shared;
@@ -100,7 +100,7 @@ pub(super) fn temporal_attention(inputs: [&[f32]; 3], sizes: Sizes, out: &mut [f
     sizes.groups().for_each(|group| {
         let mut local = vec![0.0; group.len()];
         let inputs = inputs.map(|x| group.gather(x));
-        dispatch(Heads { inputs: &inputs, group, out: &Shared::new(&mut local) });
+        tiled(Heads { inputs: &inputs, group, out: &Shared::new(&mut local) });
         // SAFETY: groups share no pixels.
         unsafe { group.scatter(&local, &out) };
     });
@@ -126,20 +126,7 @@ struct Space {
     pitch: usize,
 }
 
-impl WithSimd for Heads<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl Heads<'_> {
+impl Tiled for Heads<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S) {
         let Sizes { frames, channels, heads, .. } = self.group.sizes;
@@ -155,7 +142,9 @@ impl Heads<'_> {
             self.one_head::<S, M>(simd, start, &mut space);
         }
     }
+}
 
+impl Heads<'_> {
     #[inline(always)]
     fn one_head<S: Simd, const M: usize>(&self, simd: S, start: usize, space: &mut Space) {
         let Sizes { frames, channels, heads, .. } = self.group.sizes;

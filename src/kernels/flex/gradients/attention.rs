@@ -6,13 +6,13 @@
 
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::Operation;
 use super::sums::dot;
 use crate::kernels::flex::attention::Inputs;
-use crate::kernels::flex::dispatch::dispatch;
+use crate::kernels::flex::dispatch::{Tiled, tiled};
 use crate::kernels::flex::math::{exp, max, sum};
 use crate::kernels::flex::operands::{Planes, Tokens};
 use crate::kernels::flex::ops::{CpuOps, scalars, tensor};
@@ -92,7 +92,7 @@ impl Backward<'_> {
     /// Runs the heads whose first query and first key begin at `starts`. No other task may run
     /// these.
     pub(super) fn run(&self, starts: impl Iterator<Item = [usize; 2]>) {
-        dispatch(Heads { backward: self, starts });
+        tiled(Heads { backward: self, starts });
     }
 }
 
@@ -101,20 +101,7 @@ struct Heads<'a, I> {
     starts: I,
 }
 
-impl<I: Iterator<Item = [usize; 2]>> WithSimd for Heads<'_, I> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl<I: Iterator<Item = [usize; 2]>> Heads<'_, I> {
+impl<I: Iterator<Item = [usize; 2]>> Tiled for Heads<'_, I> {
     #[inline(always)]
     fn run<S: Simd, const M: usize>(self, simd: S) {
         let mut space = Space::new::<S, M>(simd, self.backward.sizes);

@@ -7,10 +7,10 @@
 use std::array;
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
-use crate::kernels::flex::dispatch::dispatch;
+use crate::kernels::flex::dispatch::{Tiled, tiled};
 use crate::kernels::flex::gemm::{BREADTH, DEPTH, MIN_ROWS, TASKS_PER_THREAD};
 use crate::kernels::flex::operands::{Columns, Grid};
 use crate::kernels::flex::shared::Shared;
@@ -58,7 +58,7 @@ impl<C: Columns> LongProduct<'_, C> {
             let cut = |index: usize, step: usize, end: usize| {
                 (index * step).min(end)..((index + 1) * step).min(end)
             };
-            dispatch(Task {
+            tiled(Task {
                 product: self,
                 out: &out,
                 first: task / row_parts * results,
@@ -85,25 +85,12 @@ struct Task<'a, C> {
     rows: Range<usize>,
 }
 
-impl<C: Columns> WithSimd for Task<'_, C> {
-    type Output = ();
-
+impl<C: Columns> Tiled for Task<'_, C> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Simd, const M: usize>(self, simd: S) {
         if self.depth.is_empty() {
             return;
         }
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl<C: Columns> Task<'_, C> {
-    #[inline(always)]
-    fn run<S: Simd, const M: usize>(self, simd: S) {
         let columns = &self.product.columns;
         let grid = Grid { width: self.product.width, lanes: S::F32_LANES };
         let vectors = grid.vectors_per_image();
@@ -122,7 +109,9 @@ impl<C: Columns> Task<'_, C> {
             }
         }
     }
+}
 
+impl<C: Columns> Task<'_, C> {
     /// Multiplies `M` rows with all packed panels.
     #[inline(always)]
     fn row_of_tiles<S: Simd, const M: usize>(&self, simd: S, row: usize, panels: &Panels) {
