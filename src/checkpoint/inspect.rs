@@ -85,6 +85,8 @@ pub enum Kind {
     DiffusersModel,
     /// A folder whose `unet` holds MuseV's temporal layers.
     MotionModel,
+    /// Both in one: what training writes.
+    WholeModel,
 }
 
 /// One network, or another folder of a model.
@@ -182,14 +184,14 @@ pub fn inspect(path: &Path, known: impl Fn(&Path) -> Vec<KnownNetwork>) -> Resul
     for name in &folders {
         parts.push(part(&path.join(name), name, &known));
     }
-    let kind = if folders.is_empty() {
-        Kind::Weights
-    } else if parts.iter().any(|part| part.name == "unet" && is_motion(part)) {
-        Kind::MotionModel
-    } else {
-        Kind::DiffusersModel
+    let moves = parts.iter().any(|part| part.name == "unet" && is_motion(part));
+    let kind = match moves {
+        _ if folders.is_empty() => Kind::Weights,
+        true if parts.iter().any(|part| part.name == "text_encoder") => Kind::WholeModel,
+        true => Kind::MotionModel,
+        false => Kind::DiffusersModel,
     };
-    let missing = vec![Missing { variant: "musev".to_string(), parts: missing(&parts) }];
+    let missing = vec![Missing { variant: "musev".to_string(), parts: missing(&parts, kind) }];
     Ok(Inspection { path: path.to_path_buf(), kind, parts, missing })
 }
 
@@ -241,15 +243,16 @@ fn is_motion(part: &Part) -> bool {
     tensors.into_iter().any(|tensor| tensor.name.contains("temp_attentions."))
 }
 
-/// What variant `musev` needs that is not among these parts. Its motion model replaces no part of
-/// a base model: the spatial layers come from the latter.
-fn missing(parts: &[Part]) -> Vec<String> {
+/// What variant `musev` needs that is not among these parts. A motion model alone replaces no part
+/// of a base model: the spatial layers come from the latter.
+fn missing(parts: &[Part], kind: Kind) -> Vec<String> {
     let usable = |part: &&Part| {
         let fit = part.weights.as_ref().map(|weights| weights.network.as_ref());
         part.error.is_none() && fit.is_none_or(|network| network.is_some_and(NetworkMatch::fits))
     };
+    let is_base = |part: &Part| kind == Kind::WholeModel || !is_motion(part);
     let has =
-        |name: &str| parts.iter().filter(usable).any(|part| part.name == name && !is_motion(part));
+        |name: &str| parts.iter().filter(usable).any(|part| part.name == name && is_base(part));
     let mut missing: Vec<String> =
         PARTS.iter().filter(|part| !has(part)).map(|part| format!("base model: {part}")).collect();
     if !parts.iter().filter(usable).any(is_motion) {

@@ -62,6 +62,14 @@ fn inspecting_tells_what_is_there_and_what_is_missing() {
     assert_eq!(motion.kind, Kind::MotionModel);
     assert_eq!(motion.missing[0].parts.len(), 5);
     assert!(motion.missing[0].parts.iter().all(|part| part.starts_with("base model: ")));
+
+    // Side by side, as training writes them.
+    let (base, unet) = (root.path().join("base"), root.path().join("motion/musev/unet"));
+    fs::remove_dir_all(base.join("unet")).unwrap();
+    fs::rename(unet, base.join("unet")).unwrap();
+    let whole = inspect(&base).unwrap();
+    assert_eq!(whole.kind, Kind::WholeModel);
+    assert!(whole.missing[0].parts.is_empty(), "{:?}", whole.missing[0].parts);
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn print(inspection: &Inspection, tensors: bool, out: &mut impl Write) -> io::Re
         Kind::Weights => "weights",
         Kind::DiffusersModel => "a model in the layout of diffusers",
         Kind::MotionModel => "a motion model",
+        Kind::WholeModel => "a whole model",
     };
     writeln!(out, "{}: {kind}", inspection.path.display())?;
     for part in &inspection.parts {
