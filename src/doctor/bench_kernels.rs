@@ -135,7 +135,8 @@ fn operations() -> Vec<Operation> {
     ] {
         all.push(conv2d(x, c_out, kernel, geometry));
     }
-    for x in [[5, 320, 32, 32], [5, 640, 16, 16], [5, 1280, 8, 8]] {
+    // A window of 12 frames and its condition frame.
+    for x in [[13, 320, 32, 32], [13, 640, 16, 16], [13, 1280, 8, 8]] {
         all.push(temporal_conv(x));
     }
     all
