@@ -2,11 +2,11 @@
 //! denoising: MuseV (Stable Diffusion 1.5 with a motion module) on burn and wgpu.
 //!
 //! ```no_run
-//! use musev::{DeviceChoice, ModelPaths, OpenDevice, Pipeline, Precision, Text2Video, Unwatched};
+//! use musev::{DeviceChoice, ModelFiles, OpenDevice, Pipeline, Precision, Text2Video, Unwatched};
 //!
-//! # async fn run(paths: ModelPaths, video: Text2Video) -> musev::Result<()> {
+//! # async fn run(files: ModelFiles, video: Text2Video) -> musev::Result<()> {
 //! let device = OpenDevice::start(&DeviceChoice::Auto, Precision::Auto).await?;
-//! let pipeline = Pipeline::open(&paths, &[], &device, &mut Unwatched)?;
+//! let pipeline = Pipeline::open(&files, &[], &device, &mut Unwatched)?;
 //! let clip = pipeline.text2video(&video, &mut Unwatched).await?;
 //! assert!(!clip.frames.is_empty());
 //! # Ok(())
@@ -37,7 +37,8 @@ pub use checkpoint::{
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
-    ModelChoice, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant, checkpoint_root,
+    ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant,
+    checkpoint_root,
 };
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
@@ -52,7 +53,7 @@ pub use media::{Format, Frame, Video, decode_video, write_info};
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelPaths, Noise,
+    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelFiles, Noise,
     NoiseType, Pipeline, Prompt, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched,
     VisionCondition, Watch, Window, WindowSchedule,
 };

@@ -8,6 +8,9 @@ mod bad_models;
 mod checkpoints;
 #[path = "cli/commands.rs"]
 mod commands;
+#[cfg(feature = "mini")]
+#[path = "cli/mini.rs"]
+mod mini;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[cfg(feature = "train")]

@@ -1,5 +1,6 @@
 //! Random access to the bytes of a weights file, on disk or in memory.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 enum Data {
-    Memory(Vec<u8>),
+    Memory(Cow<'static, [u8]>),
     File(Mutex<File>),
 }
 
@@ -34,7 +35,7 @@ impl Source {
     }
 
     /// Bytes that are in memory already; `name` stands for the path in messages.
-    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Arc<Self> {
+    pub(super) fn from_bytes(name: &str, bytes: Cow<'static, [u8]>) -> Arc<Self> {
         let len = bytes.len() as u64;
         Arc::new(Self { path: PathBuf::from(name), len, data: Data::Memory(bytes) })
     }

@@ -1,5 +1,6 @@
 //! [`Weights`]: the named tensors of one or more files.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,8 +51,8 @@ impl Weights {
     }
 
     /// Weights in memory; `name` stands for the path in messages.
-    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Self::from_source(&Source::from_bytes(name, bytes))
+    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        Self::from_source(&Source::from_bytes(name, bytes.into()))
     }
 
     fn from_source(source: &Arc<Source>) -> Result<Self> {

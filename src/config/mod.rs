@@ -1,6 +1,7 @@
 //! Files that say what to make: task files, negative prompts, model tables, output names.
 
 pub mod interpolation;
+pub mod model_settings;
 pub mod models;
 pub mod negative_prompts;
 pub mod output_name;
@@ -8,6 +9,7 @@ pub mod task;
 pub mod task_file;
 pub(crate) mod yaml;
 
+pub use model_settings::{ModelSettings, SETTINGS_FILE};
 pub use models::{ModelChoice, ModelSpec, Variant, checkpoint_root};
 pub use negative_prompts::NegativePrompts;
 pub use output_name::OutputName;

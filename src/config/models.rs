@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{hint, yaml};
+use super::{ModelSettings, hint, yaml};
 use crate::error::{Error, Result};
 
 const BASE: Builtin = ("configs/models/base.yaml", include_str!("../../configs/models/base.yaml"));
@@ -48,6 +48,8 @@ pub struct ModelSpec {
     pub vae: PathBuf,
     /// Structure of the motion UNet.
     pub variant: Variant,
+    /// What it is run with where the user says nothing.
+    pub settings: ModelSettings,
 }
 
 /// An entry of a table: a path, alone or with what else is known.
@@ -86,7 +88,8 @@ pub fn checkpoint_root(given: Option<&Path>) -> PathBuf {
 impl ModelSpec {
     /// The model that is whole in `folder`: either its parts `text_encoder`, `tokenizer`, `vae`,
     /// `unet` and `scheduler` themselves, or the base model's in `base` and the motion model's
-    /// `unet` in `motion/musev`.
+    /// `unet` in `motion/musev`. A file `settings.yaml` beside them is
+    /// its [`ModelSettings`].
     ///
     /// # Errors
     /// When a part is not there; the error names all that are missing.
@@ -116,7 +119,8 @@ impl ModelSpec {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let vae = base.join("vae");
         let name = name.unwrap_or_else(|| "model".to_owned());
-        Ok(Self { name, base, unet, vae, variant: Variant::default() })
+        let settings = ModelSettings::of(folder)?;
+        Ok(Self { name, base, unet, vae, variant: Variant::default(), settings })
     }
 
     /// Finds the models that `base` names, each with the motion model `unet` and the VAE `vae` (a
@@ -155,7 +159,8 @@ impl ModelSpec {
                 }
             }
             let (unet, variant) = motion.clone();
-            Ok(Self { name, base, unet, vae: vae.clone(), variant })
+            let settings = ModelSettings::default();
+            Ok(Self { name, base, unet, vae: vae.clone(), variant, settings })
         };
         bases.into_iter().map(spec).collect()
     }

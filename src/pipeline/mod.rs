@@ -2,10 +2,13 @@
 
 mod denoise;
 mod engine;
+pub(crate) mod files;
 pub mod guidance;
 mod latents;
+#[cfg(feature = "mini")]
+mod mini;
 pub mod noise;
-pub(crate) mod open;
+mod open;
 mod plan;
 mod prepare;
 mod request;
@@ -15,9 +18,10 @@ mod watch;
 pub mod window;
 
 pub use engine::{Engine, Shot};
+pub use files::ModelFiles;
 pub use guidance::{Guidance, GuidanceMethod};
 pub use noise::{Noise, NoiseType};
-pub use open::{AllowMissing, ModelPaths};
+pub use open::AllowMissing;
 pub use plan::Plan;
 pub use prepare::{Length, TaskDefaults};
 pub use request::{ConditionFrames, Mode, Prompt, Request, Sampling, Size, VisionCondition};

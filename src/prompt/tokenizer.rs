@@ -39,31 +39,51 @@ impl ClipTokenizer {
     pub fn open(folder: &Path) -> Result<Self> {
         let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
         let whole = folder.join("tokenizer.json");
-        let (inner, origin) = if !vocab.is_file() && whole.is_file() {
+        let pad = pad_token(folder)?;
+        if !vocab.is_file() && whole.is_file() {
             let inner = read(&whole)?.parse().map_err(|e| damaged(&whole, e))?;
-            (inner, whole)
-        } else if !vocab.is_file() && !merges.is_file() {
+            return Self::checked(inner, &whole, pad);
+        }
+        if !vocab.is_file() && !merges.is_file() {
             let reason = "holds neither vocab.json with merges.txt nor tokenizer.json; \
                           give the `tokenizer` folder of a diffusers model";
             return Err(Error::checkpoint(folder, reason));
-        } else {
-            let words = serde_json::from_str(&read(&vocab)?).map_err(|e| damaged(&vocab, e))?;
-            let pairs = parse_merges(&read(&merges)?).map_err(|e| damaged(&merges, e))?;
-            (build(words, pairs).map_err(|e| damaged(&merges, e))?, vocab)
-        };
+        }
+        Self::from_texts(folder, &read(&vocab)?, &read(&merges)?, pad)
+    }
+
+    /// The tokenizer of the texts of `vocab.json` and `merges.txt`. It fills with `pad`, or with
+    /// the token that ends a text. `folder` is where messages say the files are.
+    ///
+    /// # Errors
+    /// Names the file that is damaged.
+    pub fn from_texts(
+        folder: &Path,
+        vocab: &str,
+        merges: &str,
+        pad: Option<String>,
+    ) -> Result<Self> {
+        let (vocab_path, merges_path) = (folder.join("vocab.json"), folder.join("merges.txt"));
+        let words = serde_json::from_str(vocab).map_err(|e| damaged(&vocab_path, e))?;
+        let pairs = parse_merges(merges).map_err(|e| damaged(&merges_path, e))?;
+        let inner = build(words, pairs).map_err(|e| damaged(&merges_path, e))?;
+        Self::checked(inner, &vocab_path, pad)
+    }
+
+    fn checked(inner: Tokenizer, origin: &Path, pad: Option<String>) -> Result<Self> {
         let id = |token: &str| {
             inner.token_to_id(token).ok_or_else(|| {
-                damaged(&origin, format!("has no token {token}; it is not CLIP's vocabulary"))
+                damaged(origin, format!("has no token {token}; it is not CLIP's vocabulary"))
             })
         };
         let (bos, eos) = (id(BOS)?, id(EOS)?);
-        let pad = match pad_token(folder)? {
+        let pad = match pad {
             Some(token) => id(&token)?,
             None => eos,
         };
         // Text of any language is spelt in bytes: a vocabulary without them fails here, not at the
         // first prompt.
-        inner.encode("\u{10ffff}", false).map_err(|e| damaged(&origin, e))?;
+        inner.encode("\u{10ffff}", false).map_err(|e| damaged(origin, e))?;
         Ok(Self { inner, special: SpecialTokens { bos, eos, pad } })
     }
 

@@ -46,6 +46,7 @@ pub(super) struct Clips {
     pub(super) training: Vec<usize>,
     /// Places in `clips` of the others.
     pub(super) held_out: Vec<usize>,
+    mirror: bool,
     frames: Mutex<File>,
     path: PathBuf,
 }
@@ -108,8 +109,8 @@ impl Clips {
             return Err(Error::config(config.folder.display().to_string(), reason));
         }
         let frames = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
-        let (clips, size) = (index.clips, config.size);
-        Ok(Self { clips, size, training, held_out, frames: Mutex::new(frames), path })
+        let (clips, size, mirror) = (index.clips, config.size, config.mirror);
+        Ok(Self { clips, size, training, held_out, mirror, frames: Mutex::new(frames), path })
     }
 
     /// Frames of all clips together.
@@ -132,27 +133,37 @@ impl Clips {
         Ok(data.chunks_exact(bytes).map(frame).collect())
     }
 
+    /// From how many sides a frame is seen: as it is, and mirrored where that is wanted.
+    pub(super) fn sides(&self) -> usize {
+        1 + usize::from(self.mirror)
+    }
+
+    /// Whether `clip` is to be mirrored this time.
+    pub(super) fn mirrors(&self, clip: &Clip, draw: &mut Draw) -> bool {
+        let tells_sides =
+            clip.caption.split(|c: char| !c.is_alphabetic()).any(|w| w == "left" || w == "right");
+        self.mirror && !tells_sides && draw.happens(0.5)
+    }
+
     /// Single frames of clips that are trained on, some of them mirrored.
     pub(super) fn pictures(&self, count: usize, draw: &mut Draw) -> Result<Vec<Frame>> {
         (0..count)
             .map(|_| {
                 let clip = &self.clips[self.training[draw.below(self.training.len())]];
-                let mut frame = self.read(clip.first + draw.below(clip.frames), 1)?.remove(0);
-                if draw.happens(0.5) {
-                    mirror(&mut frame);
-                }
-                Ok(frame)
+                let frame = self.read(clip.first + draw.below(clip.frames), 1)?.remove(0);
+                Ok(if self.mirrors(clip, draw) { mirrored(frame) } else { frame })
             })
             .collect()
     }
 }
 
-/// Turns left and right.
-fn mirror(frame: &mut Frame) {
+/// `frame` turned left to right.
+pub(super) fn mirrored(mut frame: Frame) -> Frame {
     for row in frame.data.chunks_exact_mut(3 * frame.width) {
         let pixels = row.as_chunks_mut::<3>().0;
         pixels.reverse();
     }
+    frame
 }
 
 /// The clips of the folder, by name: everything but captions and hidden files.

@@ -86,10 +86,18 @@ pub struct DataConfig {
     pub max_frames: usize,
     /// Use only this many clips, the first by name; all without it.
     pub max_clips: Option<usize>,
+    /// Whether half of what is trained on is turned left to right, but for clips whose caption
+    /// tells the sides apart.
+    #[serde(default = "yes")]
+    pub mirror: bool,
 }
 
 fn one() -> usize {
     1
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// AdamW with warm-up and cosine decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
@@ -179,6 +187,16 @@ impl Default for DenoiserConfig {
             text_dropout: 0.1,
             image_share: 0.1,
             noise: Noise::default(),
+        }
+    }
+}
+
+impl DenoiserConfig {
+    /// The words for a clip with `caption`, seen at the stride of the number `speed`.
+    pub(super) fn prompt(&self, caption: &str, speed: usize) -> String {
+        match self.stride_words.get(speed).filter(|word| !word.is_empty()) {
+            Some(word) => format!("{caption}, {word}"),
+            None => caption.to_owned(),
         }
     }
 }

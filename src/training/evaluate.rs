@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use burn::tensor::linalg::svd;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
 use super::clips::{Clip, Clips};
 use super::config::TrainConfig;
 use super::files::write_whole;
-use super::model::ModelFolder;
+use super::frechet::frechet;
+use super::model::{Denoiser, ModelFolder};
 use super::sample::{Sampler, sheet, spread};
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::media::{self, Frame};
 use crate::models::vae::AutoencoderKL;
+use crate::prompt::ClipTokenizer;
 
 /// Clips of the contact sheet.
 const SHEET: usize = 12;
@@ -22,8 +23,12 @@ const SHEET: usize = 12;
 const PICTURES: usize = 2;
 /// A pixel moves if its grey level changes by more than this within the clip.
 const MOVES: f64 = 12.0;
-/// Sweeps of a singular value decomposition; far fewer do.
-const SWEEPS: usize = 30;
+/// Pictures that are animated with different words and with different seeds.
+const PICTURES_PROMPTED: usize = 10;
+/// Words for motion that the captions have often.
+const MOTIONS: [&str; 3] = ["nodding", "shaking", "turning"];
+/// As many seeds.
+const SEEDS: [u64; 3] = [0, 1, 2];
 /// Cells along either side that latents are pooled over.
 const CELLS: usize = 2;
 
@@ -31,7 +36,7 @@ const CELLS: usize = 2;
 type Pair = (Vec<Frame>, Vec<Frame>);
 
 /// What an evaluation found. Distances are comparable within one evaluation only.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Evaluation {
     /// Clips that were compared.
     pub clips: usize,
@@ -51,6 +56,11 @@ pub struct Evaluation {
     pub frechet_still: f64,
     /// Between real clips and the first frame with another clip's motion.
     pub frechet_other_motion: f64,
+    /// How much clips of the same hands and faces, with the same seed, differ by the words for
+    /// their motion: mean absolute difference, in grey levels.
+    pub change_by_words: f64,
+    /// How much they differ by the seed, with the same words.
+    pub change_by_seed: f64,
 }
 
 /// Measures the checkpoint that `config` trained on at most `count` clips that were held out, and
@@ -58,8 +68,11 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When a file cannot be read or written, or fewer than two clips are held out.
-pub fn evaluate(config: &TrainConfig, count: usize, sheet_path: &Path) -> Result<Evaluation> {
-    let device = Device::flex();
+pub fn evaluate(
+    config: &TrainConfig,
+    device: &Device,
+    (count, sheet_path): (usize, &Path),
+) -> Result<Evaluation> {
     let model = ModelFolder::open(&config.output.join("checkpoint"))?;
     let clips = Clips::open(&config.data, &mut |_, _| Ok(()))?;
     let chosen = evenly(&clips.held_out, count);
@@ -67,22 +80,83 @@ pub fn evaluate(config: &TrainConfig, count: usize, sheet_path: &Path) -> Result
         let reason = "fewer than two clips are held out; list some in data.held_out";
         return Err(Error::config(config.data.folder.display().to_string(), reason));
     }
-    let vae = model.autoencoder(&device)?;
-    let denoiser = model.denoiser(&device)?;
-    let tokenizer = model.tokenizer()?;
-    let sampler = Sampler { vae: vae.clone(), scheduler: model.scheduler()? };
-    let frames = config.denoiser.frames;
+    let vae = model.autoencoder(device)?;
+    let animator = Animator {
+        denoiser: model.denoiser(device)?,
+        tokenizer: model.tokenizer()?,
+        sampler: Sampler {
+            vae: vae.clone(),
+            scheduler: model.scheduler()?,
+            settings: model.settings().clone(),
+            device: device.clone(),
+        },
+        frames: config.denoiser.frames,
+    };
     let stride = config.denoiser.strides[0];
     let mut pairs = Vec::with_capacity(chosen.len());
     for &index in &chosen {
         let clip = &clips.clips[index];
-        let real = real_frames(&clips, clip, 1 + frames, stride)?;
-        let text = denoiser.text(&tokenizer, &[String::new(), clip.caption.clone()], &device)?;
-        let made = sampler.clip(&denoiser.unet, &real[0], text, frames)?;
+        let real = real_frames(&clips, clip, 1 + config.denoiser.frames, stride)?;
+        let made = animator.clip(&real[0], &config.denoiser.prompt(&clip.caption, 0), 0)?;
         pairs.push((real, made));
     }
     write_sheet(&pairs, sheet_path)?;
-    Ok(compare(&pairs, &vae, autoencoder_psnr(&clips, &chosen, &vae)?))
+    let (change_by_words, change_by_seed) = changes(&animator, &clips, &chosen)?;
+    let autoencoder_psnr = autoencoder_psnr(&clips, &chosen, (&vae, device))?;
+    let found = compare(&pairs, (&vae, device));
+    Ok(Evaluation { autoencoder_psnr, change_by_words, change_by_seed, ..found })
+}
+
+/// A model that animates pictures.
+struct Animator {
+    denoiser: Denoiser,
+    tokenizer: ClipTokenizer,
+    sampler: Sampler,
+    frames: usize,
+}
+
+impl Animator {
+    fn clip(&self, first: &Frame, prompt: &str, seed: u64) -> Result<Vec<Frame>> {
+        let prompts = [String::new(), prompt.to_owned()];
+        let text = self.denoiser.text(&self.tokenizer, &prompts, &self.sampler.device)?;
+        self.sampler.clip(&self.denoiser.unet, first, text, (self.frames, seed))
+    }
+}
+
+/// How much clips of one picture differ by the words for its motion, and by the seed: pictures of
+/// hands and faces.
+fn changes(animator: &Animator, clips: &Clips, chosen: &[usize]) -> Result<(f64, f64)> {
+    let shows = |&index: &usize| {
+        let caption = &clips.clips[index].caption;
+        ["hand", "face"].iter().any(|word| caption.contains(word))
+    };
+    let shown: Vec<usize> = chosen.iter().copied().filter(shows).collect();
+    let (mut by_words, mut by_seed) = (Vec::new(), Vec::new());
+    for index in evenly(&shown, PICTURES_PROMPTED) {
+        let clip = &clips.clips[index];
+        let first = clips.read(clip.first, 1)?.remove(0);
+        let subject = clip.caption.split(", ").next().unwrap_or_default();
+        let words = |word: &&str| animator.clip(&first, &format!("{subject}, {word}"), 0);
+        let seeds = |seed: &u64| animator.clip(&first, &clip.caption, *seed);
+        by_words.push(mean_change(&MOTIONS.iter().map(words).collect::<Result<Vec<_>>>()?));
+        by_seed.push(mean_change(&SEEDS.iter().map(seeds).collect::<Result<Vec<_>>>()?));
+    }
+    Ok((mean(&by_words), mean(&by_seed)))
+}
+
+/// Mean absolute difference between every two of `clips`, in grey levels.
+fn mean_change(clips: &[Vec<Frame>]) -> f64 {
+    let difference = |a: &Frame, b: &Frame| {
+        let sum: u64 = a.data.iter().zip(&b.data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / a.data.len() as f64
+    };
+    let mut found = Vec::new();
+    for (i, first) in clips.iter().enumerate() {
+        for second in &clips[i + 1..] {
+            found.extend(first.iter().zip(second).map(|(a, b)| difference(a, b)));
+        }
+    }
+    mean(&found)
 }
 
 /// `count` of `places`, evenly over all.
@@ -106,13 +180,17 @@ fn write_sheet(pairs: &[Pair], path: &Path) -> Result<()> {
     write_whole(path, &media::png::encode(&sheet(&rows))?)
 }
 
-fn autoencoder_psnr(clips: &Clips, chosen: &[usize], vae: &AutoencoderKL) -> Result<f64> {
+fn autoencoder_psnr(
+    clips: &Clips,
+    chosen: &[usize],
+    (vae, device): (&AutoencoderKL, &Device),
+) -> Result<f64> {
     let mut found = Vec::new();
     for &index in chosen {
         let clip = &clips.clips[index];
         for part in 0..PICTURES {
             let frames = clips.read(clip.first + part * clip.frames / PICTURES, 1)?;
-            let images = image_tensor::from_frames(&frames, &Device::flex());
+            let images = image_tensor::from_frames(&frames, device);
             let decoded = (vae.decode(vae.encode(images).mean) / 2.0 + 0.5).clamp(0.0, 1.0);
             let decoded = pollster::block_on(image_tensor::to_frames(decoded))?;
             found.push(psnr(&frames[0], &decoded[0]));
@@ -121,13 +199,13 @@ fn autoencoder_psnr(clips: &Clips, chosen: &[usize], vae: &AutoencoderKL) -> Res
     Ok(mean(&found))
 }
 
-fn compare(pairs: &[Pair], vae: &AutoencoderKL, autoencoder_psnr: f64) -> Evaluation {
+fn compare(pairs: &[Pair], (vae, device): (&AutoencoderKL, &Device)) -> Evaluation {
     let to_first = |frames: &[Frame]| {
         let found: Vec<f64> = frames[1..].iter().map(|frame| psnr(&frames[0], frame)).collect();
         mean(&found)
     };
     let all = |of: &dyn Fn(&Pair) -> f64| mean(&pairs.iter().map(of).collect::<Vec<_>>());
-    let features = |frames: &Vec<Frame>| Features::of(frames, vae);
+    let features = |frames: &Vec<Frame>| Features::of(frames, (vae, device));
     let real: Vec<Features> = pairs.iter().map(|pair| features(&pair.0)).collect();
     let made: Vec<Features> = pairs.iter().map(|pair| features(&pair.1)).collect();
     let joined = |condition: &Features, motion: &[f32]| [&condition.subject, motion].concat();
@@ -139,7 +217,6 @@ fn compare(pairs: &[Pair], vae: &AutoencoderKL, autoencoder_psnr: f64) -> Evalua
     };
     Evaluation {
         clips: pairs.len(),
-        autoencoder_psnr,
         subject_psnr_real: all(&|pair| to_first(&pair.0)),
         subject_psnr_generated: all(&|pair| to_first(&pair.1)),
         motion_energy_real: all(&|pair| motion_energy(&pair.0, &pair.0)),
@@ -151,6 +228,7 @@ fn compare(pairs: &[Pair], vae: &AutoencoderKL, autoencoder_psnr: f64) -> Evalua
             let factor = energy(&real[i].motion) / energy(other).max(1e-6);
             other.iter().map(|value| value * factor).collect()
         }),
+        ..Evaluation::default()
     }
 }
 
@@ -161,8 +239,8 @@ struct Features {
 }
 
 impl Features {
-    fn of(frames: &[Frame], vae: &AutoencoderKL) -> Self {
-        let images = image_tensor::from_frames(frames, &Device::flex());
+    fn of(frames: &[Frame], (vae, device): (&AutoencoderKL, &Device)) -> Self {
+        let images = image_tensor::from_frames(frames, device);
         let latents = vae.encode(images).mean * vae.scaling_factor();
         let count = frames.len();
         let changes =
@@ -215,56 +293,4 @@ fn psnr(a: &Frame, b: &Frame) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½) of two sets of vectors (Heusel et al. 2017,
-/// arXiv:1706.08500).
-fn frechet(first: &[Vec<f32>], second: &[Vec<f32>]) -> f64 {
-    let (mean_1, covariance_1) = moments(first);
-    let (mean_2, covariance_2) = moments(second);
-    let sum = |x: Tensor<2>| f64::from(x.sum().into_scalar::<f32>());
-    let trace = |x: Tensor<2>| {
-        let size = x.dims()[0];
-        sum(x * Tensor::eye(size, &Device::flex()))
-    };
-    let root = square_root(covariance_1.clone());
-    let mixed = root.clone().matmul(covariance_2.clone()).matmul(root);
-    let (_, values, _) = svd::<2, 1>(mixed, SWEEPS);
-    let mixed = f64::from(values.clamp_min(0.0).sqrt().sum().into_scalar::<f32>());
-    sum((mean_1 - mean_2).powi_scalar(2)) + trace(covariance_1) + trace(covariance_2) - 2.0 * mixed
-}
-
-/// Mean `[1, d]` and covariance `[d, d]`.
-fn moments(rows: &[Vec<f32>]) -> (Tensor<2>, Tensor<2>) {
-    let (n, d) = (rows.len(), rows[0].len());
-    let data = TensorData::new(rows.concat(), [n, d]);
-    let x = Tensor::<2>::from_data(data, &Device::flex());
-    let mean = x.clone().mean_dim(0);
-    let centred = x - mean.clone();
-    let covariance = centred.clone().transpose().matmul(centred) / (n - 1) as f64;
-    (mean, covariance)
-}
-
-/// The square root of a symmetric matrix without negative eigenvalues.
-fn square_root(x: Tensor<2>) -> Tensor<2> {
-    let (u, values, _) = svd::<2, 1>(x, SWEEPS);
-    let scaled = u.clone() * values.clamp_min(0.0).sqrt().unsqueeze_dim(0);
-    scaled.matmul(u.transpose())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::frechet;
-
-    fn rows(offset: f32, scale: f32) -> Vec<Vec<f32>> {
-        let at = |i: usize| ((i * 37 % 101) as f32 / 50.0 - 1.0) * scale + offset;
-        (0..60).map(|i| vec![at(i), at(i * 7 + 3), at(i * 13 + 5)]).collect()
-    }
-
-    #[test]
-    fn the_distance_of_a_set_to_itself_is_0_and_grows_with_the_mean() {
-        assert!(frechet(&rows(0.0, 1.0), &rows(0.0, 1.0)).abs() < 1e-3);
-        assert!((frechet(&rows(0.0, 1.0), &rows(2.0, 1.0)) - 12.0).abs() < 1e-2);
-        assert!(frechet(&rows(0.0, 1.0), &rows(0.0, 2.0)) > 0.1);
-    }
 }

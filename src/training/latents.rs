@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData, f16};
+use rayon::prelude::*;
 
 use super::Told;
-use super::clips::{Clip, Clips};
+use super::clips::{Clip, Clips, mirrored};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
 use super::files::write_whole;
 use crate::error::{Error, Result};
 use crate::image_tensor;
+use crate::media::Frame;
 use crate::models::vae::AutoencoderKL;
 
 /// Frames read at once.
 const AT_ONCE: usize = 16;
 
-/// Latents of every frame of a set, in its order.
+/// Latents of every frame of a set, in its order: of each frame as it is, then mirrored if clips are.
 pub(super) struct Latents {
     values: Vec<f16>,
     /// `[c, h, w]` of one frame.
@@ -32,14 +34,15 @@ pub(super) struct Batch {
 }
 
 impl Latents {
-    /// The latents of all frames of `clips`, made with `vae` unless that was done before. `told`
+    /// The latents of all frames of `clips`, made with `vae`, which is on
+    /// `device`, unless that was done before. `told`
     /// hears how many frames are encoded.
     ///
     /// # Errors
     /// When a file cannot be read or written, or `told` wants no more.
     pub(super) fn open(
         clips: &Clips,
-        vae: &AutoencoderKL,
+        (vae, device): (&AutoencoderKL, &Device),
         cache: &Path,
         told: &mut Told,
     ) -> Result<Self> {
@@ -49,14 +52,14 @@ impl Latents {
         if path.is_file() {
             let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
             let values: Vec<f16> = bytemuck::pod_collect_to_vec(&bytes);
-            let whole = clips.total_frames() * shape.iter().product::<usize>();
+            let whole = clips.sides() * clips.total_frames() * shape.iter().product::<usize>();
             // Latents of another autoencoder, or of other clips, begin with other values.
-            let first = encode(clips, vae, 0, 1)?;
+            let first = encode(clips, (vae, device), 0, 1)?;
             if values.len() == whole && values.starts_with(&first) {
                 return Ok(Self { values, shape });
             }
         }
-        let values = encode_all(clips, vae, told)?;
+        let values = encode_all(clips, (vae, device), told)?;
         write_whole(&path, bytemuck::cast_slice(&values))?;
         Ok(Self { values, shape })
     }
@@ -78,18 +81,20 @@ impl Latents {
             let speed = draw.below(config.strides.len());
             captions.push(caption(clip, config, speed, draw));
             let frames = choose(clip, config, config.strides[speed], draw);
-            self.extend_with(&mut values, clip, &frames);
+            let side = usize::from(clips.mirrors(clip, draw));
+            let place = |at: &usize| clips.sides() * (clip.first + at) + side;
+            self.extend_with(&mut values, frames.iter().map(place));
         }
         // Frames first in memory, channels first in the tensor.
         let clean = TensorData::new(values, [count, length, c, h, w]);
         Batch { clean: Tensor::<5>::from_data(clean, device).swap_dims(1, 2), captions }
     }
 
-    fn extend_with(&self, values: &mut Vec<f32>, clip: &Clip, frames: &[usize]) {
+    fn extend_with(&self, values: &mut Vec<f32>, places: impl Iterator<Item = usize>) {
         let size = self.shape.iter().product::<usize>();
-        for frame in frames {
-            let at = (clip.first + frame) * size;
-            values.extend(self.values[at..at + size].iter().map(|value| value.to_f32()));
+        for place in places {
+            let latents = &self.values[place * size..(place + 1) * size];
+            values.extend(latents.iter().map(|value| value.to_f32()));
         }
     }
 }
@@ -111,31 +116,38 @@ fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) 
     if draw.happens(config.text_dropout) {
         return String::new();
     }
-    match config.stride_words.get(speed).filter(|word| !word.is_empty()) {
-        Some(word) => format!("{}, {word}", clip.caption),
-        None => clip.caption.clone(),
-    }
+    config.prompt(&clip.caption, speed)
 }
 
-fn encode_all(clips: &Clips, vae: &AutoencoderKL, told: &mut Told) -> Result<Vec<f16>> {
+fn encode_all(
+    clips: &Clips,
+    encoder: (&AutoencoderKL, &Device),
+    told: &mut Told,
+) -> Result<Vec<f16>> {
     let total = clips.total_frames();
     let mut values = Vec::new();
     for first in (0..total).step_by(AT_ONCE) {
         let count = AT_ONCE.min(total - first);
-        values.extend(encode(clips, vae, first, count)?);
+        values.extend(encode(clips, encoder, first, count)?);
         told(first + count, total)?;
     }
     Ok(values)
 }
 
-/// Scaled latents of `count` frames. Each is encoded alone, so that it does not depend on the
-/// others by as much as rounding.
-fn encode(clips: &Clips, vae: &AutoencoderKL, first: usize, count: usize) -> Result<Vec<f16>> {
-    let mut values = Vec::new();
-    for frame in clips.read(first, count)? {
-        let mean = vae.encode(image_tensor::from_frames(&[frame], &Device::flex())).mean;
+/// Scaled latents of `count` frames, each from all its sides. Each is encoded alone, so that it does
+/// not depend on the others by as much as rounding.
+fn encode(
+    clips: &Clips,
+    (vae, device): (&AutoencoderKL, &Device),
+    first: usize,
+    count: usize,
+) -> Result<Vec<f16>> {
+    let sides = |frame: Frame| [frame.clone(), mirrored(frame)].into_iter().take(clips.sides());
+    let frames: Vec<Frame> = clips.read(first, count)?.into_iter().flat_map(sides).collect();
+    let latents = |frame: Frame| -> Vec<f16> {
+        let mean = vae.encode(image_tensor::from_frames(&[frame], device)).mean;
         let scaled = (mean * vae.scaling_factor()).into_data();
-        values.extend(scaled.iter::<f32>().map(f16::from_f32));
-    }
-    Ok(values)
+        scaled.iter::<f32>().map(f16::from_f32).collect()
+    };
+    Ok(frames.into_par_iter().flat_map_iter(latents).collect())
 }

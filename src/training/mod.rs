@@ -10,6 +10,7 @@ mod draw;
 pub mod emoji;
 mod evaluate;
 mod files;
+mod frechet;
 mod latents;
 mod log;
 mod model;
@@ -117,23 +118,26 @@ trait Task {
     fn sample(&self, model: &Self::Model) -> Result<media::Frame>;
 }
 
-/// Carries out `config`, from where an earlier run with the same output folder stopped.
+/// Carries out `config` on `device` in float32, from where an earlier run with the same output
+/// folder stopped.
 ///
 /// # Errors
 /// When a file cannot be read or written, does not fit, or the loss is no number any more.
-pub fn train(config: &TrainConfig, watch: &mut TrainWatch) -> Result<()> {
+pub fn train(config: &TrainConfig, device: &Device, watch: &mut TrainWatch) -> Result<()> {
     create_folder(&config.output.join("samples"))?;
     let model = ModelFolder::open(&config.model)?;
+    let on = (config, device);
     match config.stage {
-        Stage::Autoencoder => run(&AutoencoderTask::new(config, model, watch)?, config, watch),
-        Stage::Denoiser | Stage::Motion => {
-            run(&DenoiserTask::new(config, model, watch)?, config, watch)
-        }
+        Stage::Autoencoder => run(&AutoencoderTask::new(on, model, watch)?, on, watch),
+        Stage::Denoiser | Stage::Motion => run(&DenoiserTask::new(on, model, watch)?, on, watch),
     }
 }
 
-fn run<T: Task>(task: &T, config: &TrainConfig, watch: &mut TrainWatch) -> Result<()> {
-    let plain = Device::flex();
+fn run<T: Task>(
+    task: &T,
+    (config, plain): (&TrainConfig, &Device),
+    watch: &mut TrainWatch,
+) -> Result<()> {
     let device = plain.clone().autodiff();
     // Initial weights are drawn from the device's own generator.
     device.seed(config.seed);
@@ -144,7 +148,7 @@ fn run<T: Task>(task: &T, config: &TrainConfig, watch: &mut TrainWatch) -> Resul
     let mut step = 0;
     if let Some(saved) = folder.open()? {
         model = task.restored(model, &saved.weights, &device)?;
-        mean = task.restored(mean, &saved.mean, &plain)?;
+        mean = task.restored(mean, &saved.mean, plain)?;
         optimizer = saved.restore(optimizer)?;
         step = saved.step;
     }

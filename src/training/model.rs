@@ -9,13 +9,13 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use super::files::create_folder;
 use super::state::Tensors;
 use crate::checkpoint::{self, KeyRename, LoadOptions, Weights, load};
-use crate::config::ModelSpec;
+use crate::config::{ModelSettings, ModelSpec, SETTINGS_FILE};
 use crate::error::{Error, Result};
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
 use crate::pipeline::encode_chunks;
-use crate::pipeline::open::{origin, read_config, read_text};
+use crate::pipeline::files::{origin, read_config, read_text};
 use crate::prompt::{ClipTokenizer, chunk_prompts};
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
@@ -38,6 +38,7 @@ pub(super) struct Denoiser {
 #[derive(Clone, Debug)]
 pub(super) struct ModelFolder {
     spec: ModelSpec,
+    settings: PathBuf,
 }
 
 impl ModelFolder {
@@ -46,7 +47,7 @@ impl ModelFolder {
     /// # Errors
     /// When a part is not there.
     pub(super) fn open(folder: &Path) -> Result<Self> {
-        Ok(Self { spec: ModelSpec::whole(folder)? })
+        Ok(Self { spec: ModelSpec::whole(folder)?, settings: folder.join(SETTINGS_FILE) })
     }
 
     /// The autoencoder, on `device`.
@@ -104,6 +105,11 @@ impl ModelFolder {
         }
     }
 
+    /// What the model is run with.
+    pub(super) fn settings(&self) -> &ModelSettings {
+        &self.spec.settings
+    }
+
     /// The tokenizer.
     ///
     /// # Errors
@@ -121,20 +127,28 @@ impl ModelFolder {
         EulerDiscreteSchedulerConfig::from_json(&path.display().to_string(), &read_text(&path)?)
     }
 
-    /// Copies all parts to `target`, of the `trained` ones only their configuration.
+    /// Copies the settings and all parts to `target`, of the `trained` ones only their
+    /// configuration.
     ///
     /// # Errors
     /// When a file cannot be copied.
     pub(super) fn copy_rest(&self, target: &Path, trained: &[&str]) -> Result<()> {
+        let copied = |from: &Path, to: &Path| {
+            let copied = if from == to { Ok(0) } else { std::fs::copy(from, to) };
+            copied.map(drop).map_err(|error| Error::io("write", to, error))
+        };
+        create_folder(target)?;
+        if self.settings.is_file() {
+            copied(&self.settings, &target.join(SETTINGS_FILE))?;
+        }
         for part in ["vae", "text_encoder", "unet", "tokenizer", "scheduler"] {
             let (from, to) = (self.part(part), target.join(part));
             create_folder(&to)?;
             for entry in std::fs::read_dir(&from).map_err(|e| Error::io("read", &from, e))? {
                 let path = entry.map_err(|e| Error::io("read", &from, e))?.path();
                 let Some(name) = path.file_name().filter(|_| path.is_file()) else { continue };
-                let copy = to.join(name);
-                if copy != path && (name == "config.json" || !trained.contains(&part)) {
-                    std::fs::copy(&path, &copy).map_err(|e| Error::io("write", &copy, e))?;
+                if name == "config.json" || !trained.contains(&part) {
+                    copied(&path, &to.join(name))?;
                 }
             }
         }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::clips::Clips;
 use super::model::Denoiser;
+use crate::config::ModelSettings;
 use crate::error::Result;
 use crate::image_tensor;
 use crate::media::Frame;
@@ -18,19 +19,23 @@ use crate::schedulers::EulerDiscreteSchedulerConfig;
 const COLUMNS: usize = 8;
 /// Clips below each other.
 const CLIPS: usize = 4;
-/// Steps of a sample.
-const STEPS: usize = 20;
-/// Guidance of a sample.
-const GUIDANCE: f64 = 2.0;
 
 /// What a sample needs besides the denoiser.
 pub(super) struct Sampler {
     pub(super) vae: AutoencoderKL,
     pub(super) scheduler: EulerDiscreteSchedulerConfig,
+    /// Steps and guidance of the model.
+    pub(super) settings: ModelSettings,
+    /// Where the networks are.
+    pub(super) device: Device,
 }
 
 /// Pictures that are not trained on, and what the autoencoder makes of them below.
-pub(super) fn reconstructions(vae: &AutoencoderKL, clips: &Clips) -> Result<Frame> {
+pub(super) fn reconstructions(
+    vae: &AutoencoderKL,
+    clips: &Clips,
+    device: &Device,
+) -> Result<Frame> {
     let mut rows = Vec::new();
     for chunk in shown(clips, CLIPS * COLUMNS).chunks(COLUMNS) {
         let mut pictures = Vec::new();
@@ -38,7 +43,7 @@ pub(super) fn reconstructions(vae: &AutoencoderKL, clips: &Clips) -> Result<Fram
             let clip = &clips.clips[clip];
             pictures.extend(clips.read(clip.first + clip.frames / 2, 1)?);
         }
-        let images = image_tensor::from_frames(&pictures, &Device::flex());
+        let images = image_tensor::from_frames(&pictures, device);
         let decoded = vae.decode(vae.encode(images).mean);
         let decoded = (decoded / 2.0 + 0.5).clamp(0.0, 1.0);
         rows.push(pictures);
@@ -48,31 +53,31 @@ pub(super) fn reconstructions(vae: &AutoencoderKL, clips: &Clips) -> Result<Fram
 }
 
 impl Sampler {
-    /// What `unet` makes of the picture `first`: the condition frame as decoded, then `frames`
-    /// frames. `text` holds the states of the negative and of the positive prompt.
+    /// What `unet` makes of the picture `first` with `seed`: the condition frame as decoded, then
+    /// `frames` frames. `text` holds the states of the negative and of the positive prompt.
     pub(super) fn clip(
         &self,
         unet: &UNet3DConditionModel,
         first: &Frame,
         text: Tensor<3>,
-        frames: usize,
+        (frames, seed): (usize, u64),
     ) -> Result<Vec<Frame>> {
         let engine = Engine {
             vae: self.vae.clone(),
             unet: unet.clone(),
             dtype: FloatDType::F32,
             scheduler: self.scheduler.clone(),
-            device: Device::flex(),
+            device: self.device.clone(),
         };
         let request = Request {
             size: Size { width: first.width, height: first.height },
             frames,
-            sampling: Sampling { steps: STEPS, ..Sampling::default() },
-            guidance: Guidance { scale: GUIDANCE, ..Guidance::default() },
+            sampling: Sampling { steps: self.settings.steps, seed, ..Sampling::default() },
+            guidance: Guidance { scale: self.settings.video_guidance_scale, ..Guidance::default() },
             vision: Some(VisionCondition::pictures(vec![first.clone()])),
             ..Request::default()
         };
-        let mut generator = Generator::new(Rng::TorchCpu, 0);
+        let mut generator = Generator::new(Rng::TorchCpu, seed);
         pollster::block_on(async {
             let shot = engine.denoise(&request, text, &mut generator, &mut Unwatched).await?;
             engine.decode(&shot, &mut Unwatched).await
@@ -92,8 +97,8 @@ impl Sampler {
             let clip = &clips.clips[clip];
             let real = clips.read(clip.first, clip.frames.min(frames + 1))?;
             let captions = [String::new(), clip.caption.clone()];
-            let text = model.text(tokenizer, &captions, &Device::flex())?;
-            let made = self.clip(&model.unet, &real[0], text, frames)?;
+            let text = model.text(tokenizer, &captions, &self.device)?;
+            let made = self.clip(&model.unet, &real[0], text, (frames, 0))?;
             rows.push(spread(&real));
             rows.push(spread(&made));
         }

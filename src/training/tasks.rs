@@ -21,7 +21,7 @@ use crate::media::Frame;
 use crate::models::clip::text;
 use crate::models::unet_3d;
 use crate::models::vae::{self, AutoencoderKL};
-use crate::pipeline::open::read_config;
+use crate::pipeline::files::read_config;
 use crate::prompt::ClipTokenizer;
 
 /// Frames that the latents' spread is measured on.
@@ -30,18 +30,19 @@ const SCALE_FRAMES: usize = 64;
 /// The autoencoder on single frames.
 pub(super) struct AutoencoderTask<'a> {
     config: &'a TrainConfig,
+    device: &'a Device,
     model: ModelFolder,
     clips: Clips,
 }
 
 impl<'a> AutoencoderTask<'a> {
     pub(super) fn new(
-        config: &'a TrainConfig,
+        (config, device): (&'a TrainConfig, &'a Device),
         model: ModelFolder,
         watch: &mut TrainWatch,
     ) -> Result<Self> {
         let clips = open_clips(config, watch)?;
-        Ok(Self { config, model, clips })
+        Ok(Self { config, device, model, clips })
     }
 
     /// The factor that gives the latents a spread of 1.
@@ -50,7 +51,7 @@ impl<'a> AutoencoderTask<'a> {
         let frames = self.clips.pictures(SCALE_FRAMES, &mut draw)?;
         let mut values = Vec::new();
         for frames in frames.chunks(8) {
-            let images = image_tensor::from_frames(frames, &Device::flex());
+            let images = image_tensor::from_frames(frames, self.device);
             values.extend(model.encode(images).mean.into_data().iter::<f64>());
         }
         let count = values.len() as f64;
@@ -82,7 +83,7 @@ impl Task for AutoencoderTask<'_> {
 
     fn loss(&self, model: &AutoencoderKL, draw: &mut Draw) -> Result<Tensor<1>> {
         let frames = self.clips.pictures(self.config.batch_size, draw)?;
-        let images = image_tensor::from_frames(&frames, &Device::flex().autodiff());
+        let images = image_tensor::from_frames(&frames, &self.device.clone().autodiff());
         Ok(autoencoder_loss(model, images, &self.config.autoencoder, &mut draw.noise()))
     }
 
@@ -96,13 +97,14 @@ impl Task for AutoencoderTask<'_> {
     }
 
     fn sample(&self, model: &AutoencoderKL) -> Result<Frame> {
-        reconstructions(model, &self.clips)
+        reconstructions(model, &self.clips, self.device)
     }
 }
 
 /// Text encoder and UNet, or the UNet's temporal layers alone, on clips.
 pub(super) struct DenoiserTask<'a> {
     config: &'a TrainConfig,
+    device: &'a Device,
     model: ModelFolder,
     clips: Clips,
     latents: Latents,
@@ -113,7 +115,7 @@ pub(super) struct DenoiserTask<'a> {
 
 impl<'a> DenoiserTask<'a> {
     pub(super) fn new(
-        config: &'a TrainConfig,
+        (config, device): (&'a TrainConfig, &'a Device),
         model: ModelFolder,
         watch: &mut TrainWatch,
     ) -> Result<Self> {
@@ -123,13 +125,14 @@ impl<'a> DenoiserTask<'a> {
                           checkpoint as the model";
             return Err(Error::checkpoint(&config.model, reason));
         }
-        let vae = model.autoencoder(&Device::flex())?;
+        let vae = model.autoencoder(device)?;
         let told = &mut |done, of| heard(watch, TrainEvent::Encoded { done, of });
-        let latents = Latents::open(&clips, &vae, &config.data.cache, told)?;
+        let latents = Latents::open(&clips, (&vae, device), &config.data.cache, told)?;
         let (tokenizer, scheduler) = (model.tokenizer()?, model.scheduler()?);
         let noise = NoiseSchedule::new(&scheduler);
-        let sampler = Sampler { vae, scheduler };
-        Ok(Self { config, model, clips, latents, tokenizer, noise, sampler })
+        let settings = model.settings().clone();
+        let sampler = Sampler { vae, scheduler, settings, device: device.clone() };
+        Ok(Self { config, device, model, clips, latents, tokenizer, noise, sampler })
     }
 }
 
@@ -154,7 +157,7 @@ impl Task for DenoiserTask<'_> {
 
     fn loss(&self, model: &Denoiser, draw: &mut Draw) -> Result<Tensor<1>> {
         let config = &self.config.denoiser;
-        let device = Device::flex().autodiff();
+        let device = self.device.clone().autodiff();
         let count = self.config.batch_size;
         let conditioned = !draw.happens(config.image_share);
         let Batch { clean, captions } =

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use musev::config::{ModelChoice, ModelSpec, Variant, checkpoint_root};
+use musev::config::{ModelChoice, ModelSettings, ModelSpec, Variant, checkpoint_root};
 
 fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
     ModelChoice { table, name: name.to_owned() }
@@ -32,6 +32,7 @@ fn names_become_folders() {
         unet: root.path().join("motion/musev"),
         vae: root.path().join("vae/sd-vae-ft-mse"),
         variant: Variant::Musev,
+        settings: ModelSettings::default(),
     };
     for base in ["majicmixRealv6Fp16", "all"] {
         let found = find(base, "musev", "sd-vae-ft-mse", root.path()).unwrap();

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use musev::{Format, ModelSpec, OpenDevice, Pipeline};
+use musev::{Format, ModelFiles, OpenDevice, Pipeline};
 use serde_json::json;
 
 use crate::progress::{Interrupt, Progress, Steps};
@@ -27,10 +27,10 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
         progress.say(&format!("musev: {message}"));
         return Ok(ExitCode::from(report::NOTHING_MATCHED));
     }
-    let videos = jobs::videos(args, tasks)?;
     let mut work = Vec::new();
     for model in jobs::models(&args.model)? {
-        let jobs = jobs::jobs(args, &videos, &model.name, &mut progress)?;
+        let videos = jobs::videos(args, &settings::in_force(args, &model.settings), &tasks)?;
+        let jobs = jobs::jobs(args, &videos, &model, &mut progress)?;
         work.push((model, jobs));
     }
     work.retain(|(_, jobs)| !jobs.is_empty());
@@ -45,13 +45,13 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
 
 async fn make_all(
     args: &Text2videoArgs,
-    work: &[(ModelSpec, Vec<Job>)],
+    work: &[(ModelFiles, Vec<Job>)],
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let device = OpenDevice::start(&args.device.device, args.device.dtype).await?;
     for (model, jobs) in work {
         progress.load(&model.name);
-        let pipeline = Pipeline::open(&model.into(), &args.model.allow_missing, &device, progress)?;
+        let pipeline = Pipeline::open(model, &args.model.allow_missing, &device, progress)?;
         for job in jobs {
             make(job, &pipeline, &device, progress).await?;
         }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
+use musev::{DeviceChoice, OpenDevice, Precision};
 
 /// Options of `musev train`.
 #[derive(Args, Debug)]
@@ -18,8 +19,24 @@ pub(crate) struct TrainArgs {
     /// Carry out this run, or go on with it: a YAML file such as those in configs/train.
     #[arg(value_name = "CONFIG", required = true)]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    device: TrainDevice,
     #[command(subcommand)]
     what: Option<What>,
+}
+
+/// What computes. It computes in float32: gradients are too small for float16.
+#[derive(Args, Debug)]
+struct TrainDevice {
+    /// Compute on this device: auto, cpu, wgpu, wgpu:NUMBER, wgpu:NAME, cuda or cuda:NUMBER.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+}
+
+impl TrainDevice {
+    fn start(&self) -> musev::Result<OpenDevice> {
+        pollster::block_on(OpenDevice::start(&self.device, Precision::F32))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +58,7 @@ pub(crate) fn run(args: &TrainArgs, json: bool, bar: &ProgressBar) -> anyhow::Re
         (Some(What::Fetch(args)), _) => fetch::run(args, json)?,
         (Some(What::Vocabulary(args)), _) => vocabulary::run(args, json)?,
         (Some(What::Eval(args)), _) => eval::run(args)?,
-        (None, Some(config)) => return run::run(config, json, bar),
+        (None, Some(config)) => return run::run(config, &args.device, json, bar),
         (None, None) => unreachable!("clap asks for one of them"),
     }
     Ok(ExitCode::SUCCESS)

@@ -35,7 +35,7 @@ fn values_that_cannot_work_are_refused() {
         (&["--height", "7"], &["height", "7", "64"]),
         (&["--width", "100000"], &["width", "8192"]),
         (&["--width", "-64"], &["--width", "-64"]),
-        (&["--img-length-ratio", "0.5"], &["width", "64 times 0.5"]),
+        (&["--img-length-ratio", "0.4"], &["width", "128 times 0.4"]),
         (&["--img-length-ratio", "-1"], &["--img-length-ratio", "above 0"]),
         (&["--steps", "0"], &["--steps", "1..=1000"]),
         (&["--video_num_inference_steps", "5000"], &["--steps", "5000"]),

@@ -128,7 +128,8 @@ fn missing_and_empty_folders_are_told() {
     sandbox.refuses(&WORDS, &["model"]);
     fs::create_dir(sandbox.path("model")).expect("the folder is new");
     sandbox.refuses(&WORDS, &["model", "text_encoder"]);
-    sandbox.refuses(&["text2video", "--prompt", "x", "-o", "out/a.gif"], &["checkpoints"]);
+    let tables = ["text2video", "--prompt", "x", "-o", "out/a.gif", "--sd-model-name", "all"];
+    sandbox.refuses(&tables, &["checkpoints"]);
     let unknown = ["text2video", "--prompt", "x", "-o", "out/a.gif", "--sd-model-name", "dreams"];
     sandbox.refuses(&unknown, &["dreams"]);
     removed("base/tokenizer", &["tokenizer"]);

@@ -9,7 +9,7 @@ use super::bad_models::model;
 use super::sandbox::{Sandbox, text};
 
 /// The real picture that the example tasks begin with.
-fn photograph() -> String {
+pub(crate) fn photograph() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/tasks/images");
     let names = super::sandbox::list(&folder);
     let jpg = names.iter().find(|name| name.ends_with(".jpg")).expect("a photograph is shipped");
@@ -41,7 +41,7 @@ fn with_steps<'a>(steps: &'a str, words: &[&'a str]) -> Vec<&'a str> {
     all
 }
 
-fn named<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+pub(crate) fn named<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event"] == name).collect()
 }
 

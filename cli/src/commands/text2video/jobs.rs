@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use musev::{
-    Error, Format, Frame, ModelChoice, ModelSpec, OutputName, Result, Task, TaskFile, TaskImages,
-    Text2Video,
+    Error, Format, Frame, ModelChoice, ModelFiles, ModelSettings, ModelSpec, OutputName, Result,
+    Task, TaskFile, TaskImages, Text2Video,
 };
 use serde_json::json;
 
@@ -33,21 +33,51 @@ pub(crate) struct Job {
     pub(crate) write_info: bool,
 }
 
-/// The models that were asked for.
-pub(crate) fn models(args: &Model) -> Result<Vec<ModelSpec>> {
-    if let Some(folder) = &args.model {
-        return Ok(vec![ModelSpec::whole(folder)?]);
+/// The models that were asked for; the one inside musev if none was.
+pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
+    let named = args.model.as_deref();
+    let is_inside = named.map_or(!args.names_a_table(), |name| name == Path::new("mini"));
+    if is_inside && let Some(mini) = mini() {
+        return Ok(vec![mini?]);
     }
-    let choice = |table: &Option<PathBuf>, name: &str| ModelChoice {
+    let specs = match named {
+        Some(folder) => vec![ModelSpec::whole(folder)?],
+        None => of_tables(args)?,
+    };
+    specs.iter().map(ModelFiles::open).collect()
+}
+
+/// The model inside musev, where it was built in.
+fn mini() -> Option<Result<ModelFiles>> {
+    #[cfg(feature = "mini")]
+    return Some(ModelFiles::mini());
+    #[cfg(not(feature = "mini"))]
+    None
+}
+
+fn of_tables(args: &Model) -> Result<Vec<ModelSpec>> {
+    let choice = |table: &Option<PathBuf>, name: &Option<String>, otherwise: &str| ModelChoice {
         table: table.clone(),
-        name: name.to_owned(),
+        name: name.as_deref().unwrap_or(otherwise).to_owned(),
     };
     ModelSpec::find(
-        &choice(&args.sd_model_cfg_path, &args.sd_model_name),
-        &choice(&args.unet_model_cfg_path, &args.unet_model_name),
-        &args.vae_model_path,
+        &choice(&args.sd_model_cfg_path, &args.sd_model_name, "all"),
+        &choice(&args.unet_model_cfg_path, &args.unet_model_name, "musev"),
+        args.vae_model_path.as_deref().unwrap_or("sd-vae-ft-mse"),
         &musev::checkpoint_root(args.model_dir.as_deref()),
     )
+}
+
+impl Model {
+    /// Whether an option speaks of the tables of models.
+    fn names_a_table(&self) -> bool {
+        [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path]
+            .into_iter()
+            .any(Option::is_some)
+            || [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path]
+                .into_iter()
+                .any(Option::is_some)
+    }
 }
 
 /// The tasks of the task file that were asked for, or the one that the options describe.
@@ -74,11 +104,15 @@ pub(crate) fn nothing_matched(input: &Input) -> Result<String> {
 }
 
 /// The videos of `tasks`, checked as far as they can be without a model.
-pub(crate) fn videos(args: &Text2videoArgs, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskVideo>> {
-    let defaults = settings::defaults(args)?;
+pub(crate) fn videos(
+    args: &Text2videoArgs,
+    settings: &ModelSettings,
+    tasks: &[Task],
+) -> anyhow::Result<Vec<TaskVideo>> {
+    let defaults = settings::defaults(args, settings)?;
     let mut all = Vec::new();
     for task in tasks {
-        let prepare = || defaults.prepare(&task, pictures(&task, args.input.no_condition_image)?);
+        let prepare = || defaults.prepare(task, pictures(task, args.input.no_condition_image)?);
         let videos = match &args.input.tasks {
             Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
             None => prepare()?,
@@ -95,11 +129,11 @@ pub(crate) fn videos(args: &Text2videoArgs, tasks: Vec<Task>) -> anyhow::Result<
     Ok(all)
 }
 
-/// `videos` made with the model called `model`, those aside that are there already.
+/// `videos` made with `model`, those aside that are there already.
 pub(crate) fn jobs(
     args: &Text2videoArgs,
     videos: &[TaskVideo],
-    model: &str,
+    model: &ModelFiles,
     progress: &mut Progress,
 ) -> Result<Vec<Job>> {
     let jobs: Result<Vec<Job>> = videos.iter().map(|video| job(args, video, model)).collect();
@@ -128,7 +162,7 @@ pub(crate) fn check<'a>(jobs: impl Iterator<Item = &'a Job>, output: &Output) ->
     Ok(())
 }
 
-fn job(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> Result<Job> {
+fn job(args: &Text2videoArgs, video: &TaskVideo, model: &ModelFiles) -> Result<Job> {
     let (path, format) = match &args.output.output {
         Some(path) => (path.clone(), Format::from_extension(path)?),
         None => {
@@ -147,12 +181,13 @@ fn job(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> Result<Job> {
     })
 }
 
-fn output_name(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> String {
+fn output_name(args: &Text2videoArgs, video: &TaskVideo, model: &ModelFiles) -> String {
     let TaskVideo { task, video } = video;
-    let negative = args.input.video_negative_prompt.as_ref().unwrap_or(&args.input.negative_prompt);
+    let settings = settings::in_force(args, &model.settings);
+    let negative = args.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
     let sampling = &video.shot.sampling;
     OutputName {
-        model,
+        model: &model.name,
         case: &task.name,
         size: (video.shot.size.width, video.shot.size.height),
         time_size: video.shot.frames,
@@ -162,7 +197,7 @@ fn output_name(args: &Text2videoArgs, video: &TaskVideo, model: &str) -> String 
         img_weight: task.img_weight.unwrap_or(args.sampling.img_weight),
         motion_speed: task.motion_speed.unwrap_or(args.compatibility.motion_speed),
         strength: args.compatibility.strength,
-        video_guidance_scale: args.sampling.video_guidance_scale,
+        video_guidance_scale: settings.video_guidance_scale,
         condition: (&task.images.condition_images, video.redraw_condition_image),
         w_ind_noise: sampling.noise.w_ind_noise,
         negative_prompt: task.video_negative_prompt.as_ref().unwrap_or(negative),

@@ -53,9 +53,9 @@ pub(crate) struct Input {
     )]
     pub(crate) prompt: Option<String>,
     /// Avoid this in the first frame, and in the video too unless --video-negative-prompt is given:
-    /// a key of the table (V1 to V5, Empty), or several words of text.
-    #[arg(long, value_name = "KEY|TEXT", default_value = "V2", allow_hyphen_values = true)]
-    pub(crate) negative_prompt: String,
+    /// a key of the table (V1 to V5, Empty), or several words of text [default: V2; mini: none]
+    #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
+    pub(crate) negative_prompt: Option<String>,
     /// Avoid this in the video: a key or several words, as above.
     #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
     pub(crate) video_negative_prompt: Option<String>,
@@ -112,9 +112,9 @@ pub(crate) struct Output {
     /// Make videos again that --output-dir has already.
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Show this many frames a second.
-    #[arg(long, value_name = "N", default_value_t = 4.0, value_parser = rate, allow_negative_numbers = true)]
-    pub(crate) fps: f64,
+    /// Show this many frames a second [default: 4; mini: 12]
+    #[arg(long, value_name = "N", value_parser = rate, allow_negative_numbers = true)]
+    pub(crate) fps: Option<f64>,
     /// Make every video this many times, each with a seed of its own.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(10_000), allow_negative_numbers = true)]
     pub(crate) n_repeat: u32,
@@ -124,12 +124,13 @@ pub(crate) struct Output {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct Model {
-    /// Take the whole model from this folder: its text_encoder, tokenizer, vae, unet and scheduler,
-    /// or these in base and the motion's unet in motion/musev.
+    /// Take the model mini, which is inside musev and taken where no option of this group names
+    /// another, or the whole model in this folder: its text_encoder, tokenizer, vae, unet and
+    /// scheduler, or these in base and the motion's unet in motion/musev.
     #[arg(
         short,
         long,
-        value_name = "FOLDER",
+        value_name = "mini|FOLDER",
         conflicts_with_all = [
             "model_dir", "sd_model_name", "sd_model_cfg_path", "unet_model_name",
             "unet_model_cfg_path", "vae_model_path",
@@ -141,21 +142,23 @@ pub(crate) struct Model {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) model_dir: Option<PathBuf>,
     /// Take text encoder, scheduler and the spatial weights from this model of the table; several
-    /// with commas; all takes those that are there, and None takes --sd-model-cfg-path itself.
-    #[arg(long, value_name = "NAME", default_value = "all")]
-    pub(crate) sd_model_name: String,
+    /// with commas; all takes those that are there, and None takes --sd-model-cfg-path itself
+    /// [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sd_model_name: Option<String>,
     /// Look base models up in this YAML table instead of the built-in one.
     #[arg(long, value_name = "PATH")]
     pub(crate) sd_model_cfg_path: Option<PathBuf>,
-    /// Take the motion from this model of the table; None takes --unet-model-cfg-path itself.
-    #[arg(long, value_name = "NAME", default_value = "musev")]
-    pub(crate) unet_model_name: String,
+    /// Take the motion from this model of the table; None takes --unet-model-cfg-path itself
+    /// [default: musev]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unet_model_name: Option<String>,
     /// Look motion models up in this YAML table instead of the built-in one.
     #[arg(long, value_name = "PATH")]
     pub(crate) unet_model_cfg_path: Option<PathBuf>,
-    /// Take the VAE from this folder, or the one of this name.
-    #[arg(long, value_name = "FOLDER|NAME", default_value = "sd-vae-ft-mse")]
-    pub(crate) vae_model_path: String,
+    /// Take the VAE from this folder, or the one of this name [default: sd-vae-ft-mse]
+    #[arg(long, value_name = "FOLDER|NAME")]
+    pub(crate) vae_model_path: Option<String>,
     /// Leave tensors that match this pattern at their initial values instead of failing; `*` stands
     /// for anything; may be repeated.
     #[arg(long, value_name = "PATTERN")]
@@ -166,25 +169,25 @@ pub(crate) struct Model {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Sampling {
-    /// Denoise the video in this many steps.
+    /// Denoise the video in this many steps [default: 10; mini: 12]
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 10,
         visible_alias = "video-num-inference-steps",
         value_parser = count(1000),
         allow_negative_numbers = true
     )]
-    pub(crate) steps: u32,
+    pub(crate) steps: Option<u32>,
     /// Begin from the noise of this seed; without it a random one is taken and told.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// Draw the noise as this PyTorch generator does: torch-cuda or torch-cpu.
     #[arg(long, value_name = "NAME", default_value_t = Rng::TorchCuda)]
     pub(crate) rng: Rng,
-    /// Follow the prompts this strongly in the first step; up to 1 the negative one is unused.
-    #[arg(long, value_name = "X", default_value_t = 3.5, value_parser = finite, allow_negative_numbers = true)]
-    pub(crate) video_guidance_scale: f64,
+    /// Follow the prompts this strongly in the first step; up to 1 the negative one is unused
+    /// [default: 3.5; mini: 2]
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) video_guidance_scale: Option<f64>,
     /// Follow the prompts this strongly in the last step; without it as in the first.
     #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) video_guidance_scale_end: Option<f64>,
@@ -209,12 +212,12 @@ pub(crate) struct Sampling {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "First frame, where it is made or redrawn")]
 pub(crate) struct FirstFrame {
-    /// Denoise it in this many steps.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count(1000), allow_negative_numbers = true)]
-    pub(crate) num_inference_steps: u32,
-    /// Follow the prompt this strongly.
-    #[arg(long, value_name = "X", default_value_t = 7.5, value_parser = finite, allow_negative_numbers = true)]
-    pub(crate) guidance_scale: f64,
+    /// Denoise it in this many steps [default: 30; mini: 20]
+    #[arg(long, value_name = "N", value_parser = count(1000), allow_negative_numbers = true)]
+    pub(crate) num_inference_steps: Option<u32>,
+    /// Follow the prompt this strongly [default: 7.5; mini: 3]
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) guidance_scale: Option<f64>,
     /// Redraw the given picture before it is animated.
     #[arg(long)]
     pub(crate) redraw_condition_image: bool,
@@ -254,12 +257,10 @@ pub(crate) struct Motion {
     /// Begin every shot with the given picture instead.
     #[arg(long)]
     pub(crate) fix_condition_images: bool,
-    /// Make the video this wide, in pixels; without it as wide as the picture, or
-    /// 512.
+    /// Make the video this wide, in pixels [default: the picture's width, or 512; mini: 128]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) width: Option<u32>,
-    /// Make the video this high, in pixels; without it as high as the picture,
-    /// or 512.
+    /// Make the video this high, in pixels [default: the picture's height, or 512; mini: 128]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) height: Option<u32>,
     /// Multiply both sides by this; then each is cut to a multiple of 64.

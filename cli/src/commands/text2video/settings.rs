@@ -1,25 +1,46 @@
 //! From options to the library's settings.
 
 use musev::{
-    FirstFrame, Guidance, Length, NegativePrompts, Noise, Request, Sampling, TaskDefaults,
-    Text2Video, Window,
+    FirstFrame, Guidance, Length, ModelSettings, NegativePrompts, Noise, Request, Sampling,
+    TaskDefaults, Text2Video, Window,
 };
 
 use super::options::{Motion, Text2videoArgs, Windows};
+
+/// What the model is run with: what `args` say, and where they say nothing, what suits the model.
+pub(crate) fn in_force(args: &Text2videoArgs, model: &ModelSettings) -> ModelSettings {
+    let whole = |given: Option<u32>| given.map(|number| number as usize);
+    let (sampling, first_frame) = (&args.sampling, &args.first_frame);
+    ModelSettings {
+        width: whole(args.motion.width).or(model.width),
+        height: whole(args.motion.height).or(model.height),
+        fps: args.output.fps.unwrap_or(model.fps),
+        steps: whole(sampling.steps).unwrap_or(model.steps),
+        video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
+        num_inference_steps: whole(first_frame.num_inference_steps)
+            .unwrap_or(model.num_inference_steps),
+        guidance_scale: first_frame.guidance_scale.unwrap_or(model.guidance_scale),
+        negative_prompt: (args.input.negative_prompt.as_ref())
+            .unwrap_or(&model.negative_prompt)
+            .clone(),
+    }
+}
 
 /// What the videos of a run have in common.
 ///
 /// # Errors
 /// When the length is no whole number of frames or the table of negative prompts cannot be read.
-pub(crate) fn defaults(args: &Text2videoArgs) -> anyhow::Result<TaskDefaults> {
-    let side = |pixels: Option<u32>| pixels.map(|pixels| pixels as usize);
-    let negative = &args.input.negative_prompt;
+pub(crate) fn defaults(
+    args: &Text2videoArgs,
+    settings: &ModelSettings,
+) -> anyhow::Result<TaskDefaults> {
+    let negative = &settings.negative_prompt;
     let video_negative = args.input.video_negative_prompt.as_ref().unwrap_or(negative);
     Ok(TaskDefaults {
-        video: args.into(),
-        length: length(&args.motion, args.output.fps)?,
-        width: side(args.motion.width),
-        height: side(args.motion.height),
+        video: video(args, settings),
+        length: length(&args.motion, settings.fps)?,
+        width: settings.width,
+        height: settings.height,
         img_length_ratio: args.motion.img_length_ratio,
         negative_prompt: negative.clone(),
         video_negative_prompt: video_negative.clone(),
@@ -31,42 +52,39 @@ pub(crate) fn defaults(args: &Text2videoArgs) -> anyhow::Result<TaskDefaults> {
     })
 }
 
-impl From<&Text2videoArgs> for Text2Video {
-    fn from(args: &Text2videoArgs) -> Self {
-        let sampling = &args.sampling;
-        Self {
-            shot: Request {
-                sampling: Sampling {
-                    steps: sampling.steps as usize,
-                    seed: 0,
-                    rng: sampling.rng,
-                    noise: Noise {
-                        noise_type: sampling.noise_type,
-                        w_ind_noise: sampling.w_ind_noise,
-                        img_weight: (!sampling.no_img_based_video_noise)
-                            .then_some(sampling.img_weight),
-                    },
+fn video(args: &Text2videoArgs, settings: &ModelSettings) -> Text2Video {
+    let sampling = &args.sampling;
+    Text2Video {
+        shot: Request {
+            sampling: Sampling {
+                steps: settings.steps,
+                seed: 0,
+                rng: sampling.rng,
+                noise: Noise {
+                    noise_type: sampling.noise_type,
+                    w_ind_noise: sampling.w_ind_noise,
+                    img_weight: (!sampling.no_img_based_video_noise).then_some(sampling.img_weight),
                 },
-                guidance: Guidance {
-                    scale: sampling.video_guidance_scale,
-                    end: sampling.video_guidance_scale_end,
-                    method: sampling.video_guidance_scale_method,
-                },
-                window: (&args.windows).into(),
-                ..Request::default()
             },
-            shots: args.motion.n_batch as usize,
-            first_frame: FirstFrame {
-                negative: String::new(),
-                steps: args.first_frame.num_inference_steps as usize,
-                guidance_scale: args.first_frame.guidance_scale,
+            guidance: Guidance {
+                scale: settings.video_guidance_scale,
+                end: sampling.video_guidance_scale_end,
+                method: sampling.video_guidance_scale_method,
             },
-            redraw_condition_image: args.first_frame.redraw_condition_image,
-            n_vision_condition: args.motion.n_vision_condition as usize,
-            fix_condition_images: args.motion.fix_condition_images,
-            need_hist_match: args.motion.need_hist_match,
-            fps: args.output.fps as f32,
-        }
+            window: (&args.windows).into(),
+            ..Request::default()
+        },
+        shots: args.motion.n_batch as usize,
+        first_frame: FirstFrame {
+            negative: String::new(),
+            steps: settings.num_inference_steps,
+            guidance_scale: settings.guidance_scale,
+        },
+        redraw_condition_image: args.first_frame.redraw_condition_image,
+        n_vision_condition: args.motion.n_vision_condition as usize,
+        fix_condition_images: args.motion.fix_condition_images,
+        need_hist_match: args.motion.need_hist_match,
+        fps: settings.fps as f32,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use musev::TrainConfig;
 
+use super::TrainDevice;
 use crate::report;
 
 /// Options of `musev train eval`.
@@ -20,10 +21,13 @@ pub(super) struct EvalArgs {
     /// frame.
     #[arg(long, value_name = "FILE", default_value = "eval.png")]
     sheet: PathBuf,
+    #[command(flatten)]
+    device: TrainDevice,
 }
 
 /// Measures, and prints what was found as one line of JSON.
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let config = TrainConfig::read(&args.config)?;
-    report::json_line(&musev::evaluate(&config, args.clips as usize, &args.sheet)?)
+    let device = args.device.start()?.device;
+    report::json_line(&musev::evaluate(&config, &device, (args.clips as usize, &args.sheet))?)
 }

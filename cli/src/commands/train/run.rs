@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use musev::{TrainConfig, TrainEvent, TrainRecord};
 use serde_json::json;
 
+use super::TrainDevice;
 use crate::progress::Interrupt;
 use crate::report;
 
@@ -16,15 +17,21 @@ use crate::report;
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Trains, and tells how it goes.
-pub(super) fn run(path: &Path, json: bool, bar: &ProgressBar) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    path: &Path,
+    device: &TrainDevice,
+    json: bool,
+    bar: &ProgressBar,
+) -> anyhow::Result<ExitCode> {
     let config = TrainConfig::read(path)?;
+    let device = device.start()?;
     let interrupt = Interrupt::listen(bar, "update")?;
     let style = "{msg} {wide_bar} {percent:>3} % · {eta} left";
     let style = ProgressStyle::with_template(style).expect("the template is well-formed");
     bar.set_style(style.progress_chars("━╸ "));
     bar.set_draw_target(ProgressDrawTarget::stderr());
     let mut teller = Teller { bar, json, of: config.steps, mean: None, last: Instant::now() };
-    let end = musev::train(&config, &mut |event| {
+    let end = musev::train(&config, &device.device, &mut |event| {
         teller.tell(event);
         if interrupt.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

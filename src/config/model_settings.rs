@@ -1,0 +1,68 @@
+//! What a model is run with where the user says nothing.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::yaml;
+use crate::error::Result;
+
+/// Name of the file, in the folder of a whole model.
+pub const SETTINGS_FILE: &str = "settings.yaml";
+
+/// Settings that suit a model. Those of a model that brings none are the original's for Stable
+/// Diffusion 1.5.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Width in pixels; `None` takes the picture's.
+    pub width: Option<usize>,
+    /// Height in pixels; `None` takes the picture's.
+    pub height: Option<usize>,
+    /// Frames a second.
+    pub fps: f64,
+    /// Denoising steps of the video.
+    pub steps: usize,
+    /// Guidance of the video.
+    pub video_guidance_scale: f64,
+    /// Denoising steps of a first frame that is made.
+    pub num_inference_steps: usize,
+    /// Guidance of a first frame that is made.
+    pub guidance_scale: f64,
+    /// Negative prompt: a key of the table, or text.
+    pub negative_prompt: String,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            width: None,
+            height: None,
+            fps: 4.0,
+            steps: 10,
+            video_guidance_scale: 3.5,
+            num_inference_steps: 30,
+            guidance_scale: 7.5,
+            negative_prompt: "V2".to_owned(),
+        }
+    }
+}
+
+impl ModelSettings {
+    /// Parses the text of a settings file; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value has the wrong type.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        yaml::parse(text, origin)
+    }
+
+    /// The settings in the model's folder; the defaults if it has none.
+    pub(super) fn of(folder: &Path) -> Result<Self> {
+        let path = folder.join(SETTINGS_FILE);
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
+        Self::parse(&yaml::read_text(&path)?, &path.display().to_string())
+    }
+}
