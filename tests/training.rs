@@ -202,6 +202,23 @@ fn refusal(config: &TrainConfig) -> String {
     train(config, &Device::flex(), &mut |_| ControlFlow::Continue(())).unwrap_err().to_string()
 }
 
+#[test]
+fn the_runs_that_are_shipped_can_be_read() {
+    let mut runs = 0;
+    for entry in fs::read_dir("configs/train").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            TrainConfig::read(&path).unwrap();
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 2);
+    let tokenizer = musev::ClipTokenizer::open(Path::new("configs/train/mini/tokenizer")).unwrap();
+    let config = fs::read_to_string("configs/train/mini/text_encoder/config.json").unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert!(tokenizer.vocabulary_size() as u64 <= config["vocab_size"].as_u64().unwrap());
+}
+
 /// Slow, and needs a graphics adapter (a software one will do): `MUSEV_SLOW=1 cargo test`.
 #[test]
 fn a_graphics_adapter_trains_as_the_cpu_does() {

@@ -63,17 +63,17 @@ pub struct Evaluation {
     pub change_by_seed: f64,
 }
 
-/// Measures the checkpoint that `config` trained on at most `count` clips that were held out, and
+/// Measures the model in the folder `model` on at most `count` clips that `config` holds out, and
 /// writes a contact sheet: real clips, and below each the generated one.
 ///
 /// # Errors
 /// When a file cannot be read or written, or fewer than two clips are held out.
 pub fn evaluate(
-    config: &TrainConfig,
+    (model, config): (&Path, &TrainConfig),
     device: &Device,
     (count, sheet_path): (usize, &Path),
 ) -> Result<Evaluation> {
-    let model = ModelFolder::open(&config.output.join("checkpoint"))?;
+    let model = ModelFolder::open(model)?;
     let clips = Clips::open(&config.data, &mut |_, _| Ok(()))?;
     let chosen = evenly(&clips.held_out, count);
     if chosen.len() < 2 {

@@ -27,10 +27,13 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
         progress.say(&format!("musev: {message}"));
         return Ok(ExitCode::from(report::NOTHING_MATCHED));
     }
+    let models = jobs::models(&args.model)?;
+    // Only tables name several models, and theirs have the same settings.
+    let settings = settings::in_force(args, &models[0].settings);
+    let videos = jobs::videos(args, &settings, tasks)?;
     let mut work = Vec::new();
-    for model in jobs::models(&args.model)? {
-        let videos = jobs::videos(args, &settings::in_force(args, &model.settings), &tasks)?;
-        let jobs = jobs::jobs(args, &videos, &model, &mut progress)?;
+    for model in models {
+        let jobs = jobs::jobs((args, &settings), &videos, &model.name, &mut progress)?;
         work.push((model, jobs));
     }
     work.retain(|(_, jobs)| !jobs.is_empty());

@@ -24,7 +24,7 @@ pub(super) trait Tiled {
     fn run<S: Simd, const ROWS: usize>(self, simd: S);
 }
 
-/// Runs `op` with the widest vectors there are.
+/// Runs `op` with the widest vectors there are, and tiles to suit their number.
 #[inline]
 pub(super) fn tiled(op: impl Tiled) {
     dispatch(ByRegisters(op));

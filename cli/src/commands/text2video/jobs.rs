@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) write_info: bool,
 }
 
-/// The models that were asked for; the one inside musev if none was.
+/// The models that were asked for, at least one; the one inside musev if none was.
 pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
     let named = args.model.as_deref();
     let is_inside = named.map_or(!args.names_a_table(), |name| name == Path::new("mini"));
@@ -71,12 +71,9 @@ fn of_tables(args: &Model) -> Result<Vec<ModelSpec>> {
 impl Model {
     /// Whether an option speaks of the tables of models.
     fn names_a_table(&self) -> bool {
-        [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path]
-            .into_iter()
-            .any(Option::is_some)
-            || [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path]
-                .into_iter()
-                .any(Option::is_some)
+        let names = [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path];
+        let paths = [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path];
+        names.iter().any(|name| name.is_some()) || paths.iter().any(|path| path.is_some())
     }
 }
 
@@ -107,12 +104,12 @@ pub(crate) fn nothing_matched(input: &Input) -> Result<String> {
 pub(crate) fn videos(
     args: &Text2videoArgs,
     settings: &ModelSettings,
-    tasks: &[Task],
+    tasks: Vec<Task>,
 ) -> anyhow::Result<Vec<TaskVideo>> {
     let defaults = settings::defaults(args, settings)?;
     let mut all = Vec::new();
     for task in tasks {
-        let prepare = || defaults.prepare(task, pictures(task, args.input.no_condition_image)?);
+        let prepare = || defaults.prepare(&task, pictures(&task, args.input.no_condition_image)?);
         let videos = match &args.input.tasks {
             Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
             None => prepare()?,
@@ -129,14 +126,15 @@ pub(crate) fn videos(
     Ok(all)
 }
 
-/// `videos` made with `model`, those aside that are there already.
+/// `videos` made with the model called `model`, those aside that are there already.
 pub(crate) fn jobs(
-    args: &Text2videoArgs,
+    (args, settings): (&Text2videoArgs, &ModelSettings),
     videos: &[TaskVideo],
-    model: &ModelFiles,
+    model: &str,
     progress: &mut Progress,
 ) -> Result<Vec<Job>> {
-    let jobs: Result<Vec<Job>> = videos.iter().map(|video| job(args, video, model)).collect();
+    let job = |video| job((args, settings), video, model);
+    let jobs: Result<Vec<Job>> = videos.iter().map(job).collect();
     let mut jobs = jobs?;
     jobs.retain(|job| args.output.output.is_some() || !is_done(job, &args.output, progress));
     Ok(jobs)
@@ -162,12 +160,16 @@ pub(crate) fn check<'a>(jobs: impl Iterator<Item = &'a Job>, output: &Output) ->
     Ok(())
 }
 
-fn job(args: &Text2videoArgs, video: &TaskVideo, model: &ModelFiles) -> Result<Job> {
+fn job(
+    (args, settings): (&Text2videoArgs, &ModelSettings),
+    video: &TaskVideo,
+    model: &str,
+) -> Result<Job> {
     let (path, format) = match &args.output.output {
         Some(path) => (path.clone(), Format::from_extension(path)?),
         None => {
             let format = args.output.save_filetype;
-            let name = output_name(args, video, model);
+            let name = output_name((args, settings), video, model);
             (args.output.output_dir.join(format!("{name}.{}", format.extension())), format)
         }
     };
@@ -181,13 +183,16 @@ fn job(args: &Text2videoArgs, video: &TaskVideo, model: &ModelFiles) -> Result<J
     })
 }
 
-fn output_name(args: &Text2videoArgs, video: &TaskVideo, model: &ModelFiles) -> String {
+fn output_name(
+    (args, settings): (&Text2videoArgs, &ModelSettings),
+    video: &TaskVideo,
+    model: &str,
+) -> String {
     let TaskVideo { task, video } = video;
-    let settings = settings::in_force(args, &model.settings);
     let negative = args.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
     let sampling = &video.shot.sampling;
     OutputName {
-        model: &model.name,
+        model,
         case: &task.name,
         size: (video.shot.size.width, video.shot.size.height),
         time_size: video.shot.frames,

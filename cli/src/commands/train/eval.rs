@@ -11,9 +11,12 @@ use crate::report;
 /// Options of `musev train eval`.
 #[derive(Args, Debug)]
 pub(super) struct EvalArgs {
-    /// Measure the checkpoint that this run has written.
+    /// Measure on the clips of this run.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
+    /// Measure the model in this folder; without it the checkpoint that the run has written.
+    #[arg(long, value_name = "FOLDER")]
+    model: Option<PathBuf>,
     /// Compare at most this many of the clips that were held out.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     clips: u32,
@@ -29,5 +32,7 @@ pub(super) struct EvalArgs {
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let config = TrainConfig::read(&args.config)?;
     let device = args.device.start()?.device;
-    report::json_line(&musev::evaluate(&config, &device, (args.clips as usize, &args.sheet))?)
+    let model = args.model.clone().unwrap_or_else(|| config.output.join("checkpoint"));
+    let asked = (args.clips as usize, args.sheet.as_path());
+    report::json_line(&musev::evaluate((&model, &config), &device, asked)?)
 }
