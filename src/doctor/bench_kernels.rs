@@ -120,14 +120,17 @@ fn operations() -> Vec<Operation> {
         window_scatter(),
         guided_step(),
     ];
+    // Of the UNet's, a window of 12 frames and its condition frame.
     let same = Conv2dGeometry::new(1, 1);
     for (x, c_out, kernel, geometry) in [
         ([1, 320, 32, 32], 320, 3, same),
-        ([5, 320, 32, 32], 320, 3, same),
-        ([5, 640, 16, 16], 640, 3, same),
-        ([5, 1280, 8, 8], 1280, 3, same),
-        ([5, 1280, 4, 4], 1280, 3, same),
-        ([5, 320, 32, 32], 320, 3, Conv2dGeometry::new(2, 1)),
+        ([13, 320, 32, 32], 320, 3, same),
+        ([13, 640, 16, 16], 640, 3, same),
+        ([13, 1280, 8, 8], 1280, 3, same),
+        ([13, 1280, 4, 4], 1280, 3, same),
+        ([13, 320, 32, 32], 320, 3, Conv2dGeometry::new(2, 1)),
+        ([13, 640, 16, 16], 640, 3, Conv2dGeometry::new(2, 1)),
+        ([13, 1280, 8, 8], 1280, 3, Conv2dGeometry::new(2, 1)),
         ([1, 512, 64, 64], 512, 3, same),
         ([1, 128, 256, 256], 128, 3, same),
         ([5, 320, 32, 32], 320, 1, Conv2dGeometry::new(1, 0)),
@@ -135,7 +138,6 @@ fn operations() -> Vec<Operation> {
     ] {
         all.push(conv2d(x, c_out, kernel, geometry));
     }
-    // A window of 12 frames and its condition frame.
     for x in [[13, 320, 32, 32], [13, 640, 16, 16], [13, 1280, 8, 8]] {
         all.push(temporal_conv(x));
     }

@@ -148,6 +148,8 @@ fn broken_configurations_are_told() {
     configured(unet, "block_out_channels", json!("wide"), &["unet/config.json"]);
     configured(unet, "norm_num_groups", json!(0), &["unet/config.json", "norm_num_groups"]);
     configured(unet, "block_out_channels", json!([]), &["unet/config.json"]);
+    configured(unet, "in_channels", json!(8), &["unet/config.json", "in_channels is 8", "VAE"]);
+    configured(unet, "cross_attention_dim", json!(96), &["unet/config.json", "is 96", "text"]);
     let scheduler = "base/scheduler/scheduler_config.json";
     configured(scheduler, "beta_schedule", json!("wavy"), &["scheduler_config.json", "wavy"]);
     configured(scheduler, "num_train_timesteps", json!(0), &["scheduler_config.json"]);
