@@ -32,7 +32,7 @@ fn locate(pixel: u32) -> Place {
     let position = pixel % sizes.out_plane;
     let plane = (image - 1u) * sizes.in_channels * sizes.in_plane;
     let frame = image % sizes.frames;
-    let taps = u32(frame > 0u) | 2u | u32(frame + 1u < sizes.frames) << 2u;
+    let taps = u32(frame > 0u) | 2u | (u32(frame + 1u < sizes.frames) << 2u);
     return Place(plane + position, taps);
 }
 

@@ -18,6 +18,7 @@ pub mod config;
 pub mod device;
 pub mod doctor;
 pub mod error;
+pub mod files;
 pub mod image_tensor;
 pub mod kernels;
 pub mod media;
@@ -49,13 +50,14 @@ pub use doctor::{
     KernelTiming, UnetBench, UnetBenchOptions, bench_kernels, bench_unet, inspect, self_test,
 };
 pub use error::{Error, Result};
-pub use media::{Format, Frame, Video, decode_video, write_info};
+pub use files::{Files, ReadAt};
+pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode, mp4, write_info};
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelFiles, Noise,
-    NoiseType, Pipeline, Prompt, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched,
-    VisionCondition, Watch, Window, WindowSchedule,
+    ConditionFrames, Event, FirstFrame, Guidance, GuidanceMethod, Length, Mode, ModelFiles,
+    NetworkSize, Noise, NoiseType, Pipeline, Prompt, Request, Sampling, Size, TaskDefaults,
+    Text2Video, Unwatched, VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

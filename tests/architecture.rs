@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules below the pipeline, which may import them all.
-const BELOW_PIPELINE: [&str; 11] = [
+const BELOW_PIPELINE: [&str; 12] = [
     "checkpoint",
     "config",
     "device",
+    "files",
     "image_tensor",
     "kernels",
     "media",
@@ -23,18 +24,19 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let below_pipeline = BELOW_PIPELINE.to_vec();
     let with_pipeline = [&BELOW_PIPELINE[..], &["pipeline"]].concat();
     BTreeMap::from([
-        ("checkpoint", vec![]),
-        ("config", vec!["prompt"]),
+        ("checkpoint", vec!["files"]),
+        ("config", vec!["files", "prompt"]),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),
+        ("files", vec![]),
         ("image_tensor", vec!["media"]),
         ("kernels", vec![]),
         ("media", vec![]),
         ("models", vec!["kernels", "nn"]),
         ("nn", vec!["kernels"]),
         ("pipeline", below_pipeline),
-        ("prompt", vec![]),
+        ("prompt", vec!["files"]),
         ("random", vec![]),
         ("schedulers", vec!["random"]),
         ("training", with_pipeline),
@@ -42,7 +44,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Modules that know nothing of tensors.
-const WITHOUT_BURN: &[&str] = &["config", "media", "prompt"];
+const WITHOUT_BURN: &[&str] = &["config", "files", "media", "prompt"];
 
 /// Modules where a difference between native and browser may stand.
 const MAY_BRANCH_ON_WASM: &[&str] = &["checkpoint", "device", "kernels", "media"];

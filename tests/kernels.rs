@@ -132,6 +132,45 @@ fn group_norm_folds_a_grid_over_65535() {
     group_norm_case([70_001, 1, 2], 1, 1, false);
 }
 
+fn attention_case(b: usize, [n, m]: [usize; 2], heads: usize, d: usize) {
+    let device = device();
+    for precision in precisions(1e-5, &device) {
+        if precision.dtype == DType::F16 && !d.is_multiple_of(4) {
+            // burn's own operations, which round to f16 in between.
+            continue;
+        }
+        let input = |tokens: usize, seed| {
+            let values = noise(b * tokens * heads * d, seed).map(|v| 2.0 * v);
+            precision.pair([b, tokens, heads * d], values)
+        };
+        let ((q, q32), (k, k32), (v, v32)) = (input(n, 1), input(m, 2), input(m, 3));
+        let want = reference::attention(q32, k32, v32, heads);
+        let name = format!("attention {b} {n} {m} {heads} {d}");
+        let got = kernels::attention(q.clone(), k.clone(), v.clone(), heads);
+        precision.assert_close(got, want.clone(), &name);
+        let got = kernels::streaming_attention(q, k, v, heads);
+        precision.assert_close(got, want, &format!("streaming {name}"));
+    }
+}
+
+#[test]
+fn attention_equals_its_twin() {
+    attention_case(1, [1, 1], 1, 4);
+    attention_case(2, [5, 77], 3, 8);
+    attention_case(1, [64, 128], 8, 40);
+    attention_case(2, [33, 130], 2, 24);
+    attention_case(1, [18, 401], 1, 160);
+    attention_case(1, [20, 20], 1, 512);
+    // Widths the shader does not take.
+    attention_case(1, [3, 4], 2, 5);
+    attention_case(1, [3, 4], 1, 516);
+}
+
+#[test]
+fn attention_folds_a_grid_over_65535() {
+    attention_case(66_001, [1, 2], 1, 4);
+}
+
 fn temporal_attention_case([b, t, n, heads, d]: [usize; 5]) {
     let device = device();
     for precision in precisions(1e-5, &device) {

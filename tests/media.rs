@@ -8,9 +8,9 @@ use image::{AnimationDecoder, ExtendedColorType, ImageEncoder};
 use musev::Error;
 use musev::media::{
     Filter, Format, Frame, Rect, Video, centre_crop, check_output, clip_pixel_values, crop,
-    crop_resize, crop_resize_bilinear, crop_resize_planes, decode_frame, encode, gif, grid,
-    grid_shape, match_histogram, match_video_to_first_frame, output_path, png, read_frame, resize,
-    webp, write, write_info,
+    crop_resize, crop_resize_bilinear, crop_resize_planes, decode_frame, decode_video, encode, gif,
+    grid, grid_shape, match_histogram, match_video_to_first_frame, mp4, output_path, png,
+    read_frame, resize, webp, write, write_info,
 };
 use proptest::prelude::*;
 
@@ -302,6 +302,84 @@ fn gif_frames(bytes: &[u8]) -> Vec<(Vec<u8>, u32)> {
     frames.into_iter().map(read).collect()
 }
 
+/// The boxes of an MP4 file that stand in `bytes`: names and contents.
+fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        found.push((bytes[4..8].iter().map(|&b| b as char).collect(), &bytes[8..length]));
+        bytes = &bytes[length..];
+    }
+    found
+}
+
+fn inside<'a>(bytes: &'a [u8], name: &str) -> &'a [u8] {
+    boxes(bytes).into_iter().find(|(found, _)| found == name).unwrap().1
+}
+
+#[test]
+fn a_comment_stands_in_the_file_and_changes_no_picture() {
+    let comment = format!("{{\"prompt\": \"a <cat> & a dog, {}\"}}", "na\u{ef}ve ".repeat(60));
+    let plain = scene(64, 48, 5);
+    let video = Video { comment: Some(comment.clone()), ..plain.clone() };
+    for format in [Format::Mp4, Format::Gif, Format::Webp] {
+        let with = encode(&video, format).unwrap();
+        let name = format!("video.{}", format.extension());
+        let [got, want] = [with.clone(), encode(&plain, format).unwrap()]
+            .map(|bytes| decode_video(&name, &bytes, [255; 3]).unwrap().frames);
+        assert!(got == want, "{name}");
+        let told = match format {
+            Format::Mp4 => {
+                let tag = inside(inside(inside(&with, "moov"), "udta"), "meta");
+                let data = inside(inside(inside(&tag[4..], "ilst"), "\u{a9}cmt"), "data");
+                String::from_utf8(data[8..].to_vec()).unwrap()
+            }
+            Format::Gif => {
+                let start = with.windows(2).position(|pair| pair == [0x21, 0xfe]).unwrap() + 2;
+                let (mut at, mut text) = (start, Vec::new());
+                while with[at] != 0 {
+                    text.extend(&with[at + 1..=at + usize::from(with[at])]);
+                    at += 1 + usize::from(with[at]);
+                }
+                String::from_utf8(text).unwrap()
+            }
+            _ => {
+                let mut decoder =
+                    image::codecs::webp::WebPDecoder::new(Cursor::new(&with)).unwrap();
+                let packet = image::ImageDecoder::xmp_metadata(&mut decoder).unwrap().unwrap();
+                let packet = String::from_utf8(packet).unwrap();
+                let text = packet.split("x-default\">").nth(1).unwrap().split("</rdf:li>").next();
+                text.unwrap().replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+            }
+        };
+        assert_eq!(told, comment, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_takes_its_parameters_from_a_decoder_configuration_record() {
+    let (sequence, picture) = ([0x67, 66, 0, 31, 9].as_slice(), [0x68, 1].as_slice());
+    let mut record = vec![1, 66, 0, 31, 0xff, 0xe1, 0, 5];
+    record.extend(sequence);
+    record.extend([1, 0, 2]);
+    record.extend(picture);
+    let empty = || mp4::Stream {
+        width: 16,
+        height: 16,
+        fps: 8.0,
+        sequence_parameters: Vec::new(),
+        picture_parameters: Vec::new(),
+        samples: Vec::new(),
+    };
+    let mut stream = empty();
+    stream.configure(&record).unwrap();
+    assert_eq!((&*stream.sequence_parameters, &*stream.picture_parameters), (sequence, picture));
+    for end in 0..record.len() {
+        assert!(empty().configure(&record[..end]).is_err(), "{end}");
+    }
+    assert!(mp4::mux(&empty(), None).is_err());
+}
+
 #[test]
 fn every_format_is_written_whole_and_replaces_the_last() {
     let folder = tempfile::tempdir().unwrap();
@@ -355,7 +433,7 @@ fn impossible_outputs_leave_nothing() {
     let error = write(&wide, &path, Format::Webp).unwrap_err();
     assert!(error.to_string().contains("16383 x 16383"), "{error}");
     assert!(encode(&video, Format::Png).is_err());
-    let empty = Video { frames: Vec::new(), fps: 4.0 };
+    let empty = Video { frames: Vec::new(), fps: 4.0, comment: None };
     for format in Format::ALL {
         assert!(write(&empty, &folder.path().join("empty"), format).is_err());
     }

@@ -29,7 +29,7 @@ impl Studio {
         fs::create_dir(studio.path("clips")).unwrap();
         for (index, colour) in [[220, 40, 40], [40, 160, 60], [60, 80, 220]].iter().enumerate() {
             let frames = (0..8).map(|t| square(*colour, 2 * t + index)).collect();
-            let video = musev::Video { frames, fps: 8.0 };
+            let video = musev::Video::new(frames, 8.0).expect("the frames are of one size");
             let path = studio.path(&format!("clips/{index}.gif"));
             write_video(&video, &path, Format::Gif).unwrap();
             fs::write(path.with_extension("txt"), "a square, moving\n").unwrap();

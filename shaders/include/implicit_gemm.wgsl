@@ -40,7 +40,7 @@ fn load_a(first_channel: u32, first_k: u32, lane: u32) {
 }
 
 fn gather(place: Place, tap: u32, offset: u32) -> f32 {
-    let inside = (place.taps >> tap & 1u) != 0u;
+    let inside = ((place.taps >> tap) & 1u) != 0u;
     return select(0.0, f32(x[select(0u, place.origin + offset, inside)]), inside);
 }
 

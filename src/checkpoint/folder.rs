@@ -1,13 +1,13 @@
 //! Finding the weights of one network in a folder.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::weights::{Weights, shortened};
 use crate::error::{Error, Result};
+use crate::files::Files;
 
 /// File names that diffusers and transformers write, best first. An index names the shards.
 const KNOWN_NAMES: [&str; 12] = [
@@ -29,27 +29,27 @@ const KNOWN_NAMES: [&str; 12] = [
 const EXTENSIONS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
 
 /// The weights of the network in a folder.
-pub(super) fn open(folder: &Path) -> Result<Weights> {
-    open_file(weights_file(folder)?)
+pub(super) fn open(files: &Files, folder: &Path) -> Result<Weights> {
+    open_file(files, weights_file(files, folder)?)
 }
 
 /// The same, `None` if the folder has no weights.
 #[cfg(feature = "train")]
-pub(super) fn find(folder: &Path) -> Result<Option<Weights>> {
-    find_file(folder)?.map(open_file).transpose()
+pub(super) fn find(files: &Files, folder: &Path) -> Result<Option<Weights>> {
+    find_file(files, folder)?.map(|file| open_file(files, file)).transpose()
 }
 
-fn open_file(file: PathBuf) -> Result<Weights> {
+fn open_file(files: &Files, file: PathBuf) -> Result<Weights> {
     if file.extension().is_some_and(|extension| extension == "json") {
-        open_sharded(&file)
+        open_sharded(files, &file)
     } else {
-        Weights::open(&file)
+        Weights::open_in(files, &file)
     }
 }
 
 /// The file to open: an index, a known name, or the only weights file there is.
-pub(super) fn weights_file(folder: &Path) -> Result<PathBuf> {
-    find_file(folder)?.ok_or_else(|| {
+pub(super) fn weights_file(files: &Files, folder: &Path) -> Result<PathBuf> {
+    find_file(files, folder)?.ok_or_else(|| {
         let reason = format!(
             "no weights in this folder; looked for {} and for any single file ending in {}",
             KNOWN_NAMES.join(", "),
@@ -59,21 +59,17 @@ pub(super) fn weights_file(folder: &Path) -> Result<PathBuf> {
     })
 }
 
-fn find_file(folder: &Path) -> Result<Option<PathBuf>> {
+fn find_file(files: &Files, folder: &Path) -> Result<Option<PathBuf>> {
     if let Some(known) =
-        KNOWN_NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+        KNOWN_NAMES.iter().map(|name| folder.join(name)).find(|file| files.is_file(file))
     {
         return Ok(Some(known));
     }
-    let listing = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
-    let mut others: Vec<PathBuf> = listing
-        .filter_map(|item| Some(item.ok()?.path()))
-        .filter(|path| {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            path.is_file() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
-        })
-        .collect();
-    others.sort();
+    let mut others = files.list(folder)?;
+    others.retain(|path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+    });
     match others.as_slice() {
         [only] => Ok(Some(only.clone())),
         [] => Ok(None),
@@ -92,16 +88,17 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-fn open_sharded(index: &Path) -> Result<Weights> {
+fn open_sharded(files: &Files, index: &Path) -> Result<Weights> {
     let folder = index.parent().expect("an index was found inside a folder");
-    let text = fs::read_to_string(index).map_err(|error| Error::io("read", index, error))?;
+    let text = files.read_text(index)?;
     let Index { weight_map } = serde_json::from_str(&text)
         .map_err(|error| Error::checkpoint(index, format!("not an index of shards: {error}")))?;
     let mut shards: HashMap<&str, Weights> = HashMap::new();
     let mut entries = BTreeMap::new();
     for (name, shard) in &weight_map {
         if !shards.contains_key(shard.as_str()) {
-            shards.insert(shard, Weights::open(&shard_path(index, folder, shard)?)?);
+            let path = shard_path(files, index, shard)?;
+            shards.insert(shard, Weights::open_in(files, &path)?);
         }
         let entry = shards[shard.as_str()].entries().get(name).ok_or_else(|| {
             Error::checkpoint(index, format!("tensor {name} is not in its shard {shard}"))
@@ -114,14 +111,14 @@ fn open_sharded(index: &Path) -> Result<Weights> {
 }
 
 /// The path of a shard, which has to be a plain name: an index must not lead out of its folder.
-fn shard_path(index: &Path, folder: &Path, shard: &str) -> Result<PathBuf> {
+fn shard_path(files: &Files, index: &Path, shard: &str) -> Result<PathBuf> {
     let mut parts = Path::new(shard).components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
         let reason = format!("shard {shard:?} is not a plain file name in the same folder");
         return Err(Error::checkpoint(index, reason));
     }
-    let path = folder.join(shard);
-    if !path.is_file() {
+    let path = index.with_file_name(shard);
+    if !files.is_file(&path) {
         return Err(Error::checkpoint(index, format!("its shard {shard} is not in the folder")));
     }
     Ok(path)

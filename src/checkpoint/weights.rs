@@ -12,6 +12,7 @@ use super::entry::{Entry, TensorInfo};
 use super::source::Source;
 use super::{folder, safetensors, torch};
 use crate::error::{Error, Result};
+use crate::files::Files;
 
 /// How tensors are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,21 +39,26 @@ impl Weights {
     /// Opens a file of weights, or a folder that holds one or a sharded set. Formats are told by
     /// content; only the table of tensors is read.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.is_dir() {
-            return folder::open(path);
+        Self::open_in(&Files::disk(), path)
+    }
+
+    /// The same, of files that need not be on disk.
+    pub fn open_in(files: &Files, path: &Path) -> Result<Self> {
+        if files.is_dir(path) {
+            return folder::open(files, path);
         }
-        Self::from_source(&Source::open(path)?)
+        Self::from_source(&Source::new(path, files.open(path)?))
     }
 
     /// The weights in a folder, as [`Weights::open`]; `None` if there are none.
     #[cfg(feature = "train")]
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>> {
-        folder::find(folder)
+        folder::find(&Files::disk(), folder)
     }
 
     /// Weights in memory; `name` stands for the path in messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
-        Self::from_source(&Source::from_bytes(name, bytes.into()))
+        Self::from_source(&Source::new(Path::new(name), Arc::new(bytes.into())))
     }
 
     fn from_source(source: &Arc<Source>) -> Result<Self> {

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::yaml;
 use crate::error::Result;
+use crate::files::Files;
 
 /// Name of the file, in the folder of a whole model.
 pub const SETTINGS_FILE: &str = "settings.yaml";
 
 /// Settings that suit a model. Those of a model that brings none are the original's for Stable
 /// Diffusion 1.5.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
     /// Width in pixels; `None` takes the picture's.
@@ -58,11 +59,11 @@ impl ModelSettings {
     }
 
     /// The settings in the model's folder; the defaults if it has none.
-    pub(super) fn of(folder: &Path) -> Result<Self> {
+    pub(super) fn of(files: &Files, folder: &Path) -> Result<Self> {
         let path = folder.join(SETTINGS_FILE);
-        if !path.is_file() {
+        if !files.is_file(&path) {
             return Ok(Self::default());
         }
-        Self::parse(&yaml::read_text(&path)?, &path.display().to_string())
+        Self::parse(&files.read_text(&path)?, &path.display().to_string())
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{ModelSettings, hint, yaml};
 use crate::error::{Error, Result};
+use crate::files::Files;
 
 const BASE: Builtin = ("configs/models/base.yaml", include_str!("../../configs/models/base.yaml"));
 const MOTION: Builtin =
@@ -94,8 +95,16 @@ impl ModelSpec {
     /// # Errors
     /// When a part is not there; the error names all that are missing.
     pub fn whole(folder: &Path) -> Result<Self> {
+        Self::whole_in(&Files::disk(), folder)
+    }
+
+    /// The same, of files that need not be on disk.
+    ///
+    /// # Errors
+    /// When a part is not there; the error names all that are missing.
+    pub fn whole_in(files: &Files, folder: &Path) -> Result<Self> {
         let or_itself = |inner: &str| match folder.join(inner) {
-            inner if inner.is_dir() => inner,
+            inner if files.is_dir(&inner) => inner,
             _ => folder.to_path_buf(),
         };
         let (base, unet) = (or_itself("base"), or_itself("motion/musev"));
@@ -104,7 +113,7 @@ impl ModelSpec {
             .map(|part| base.join(part))
             .into_iter()
             .chain((unet != base).then(|| unet.join("unet")))
-            .filter(|part| !part.is_dir())
+            .filter(|part| !files.is_dir(part))
             .map(|part| part.strip_prefix(folder).unwrap_or(&part).display().to_string())
             .collect();
         if !missing.is_empty() {
@@ -119,7 +128,7 @@ impl ModelSpec {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let vae = base.join("vae");
         let name = name.unwrap_or_else(|| "model".to_owned());
-        let settings = ModelSettings::of(folder)?;
+        let settings = ModelSettings::of(files, folder)?;
         Ok(Self { name, base, unet, vae, variant: Variant::default(), settings })
     }
 

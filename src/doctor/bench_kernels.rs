@@ -114,6 +114,8 @@ fn operations() -> Vec<Operation> {
         group_norm([5, 320, 32, 32], 5),
         group_norm([5, 1280, 8, 8], 1),
         group_norm([1, 128, 256, 256], 1),
+        attention(13, [1024, 1024], 8, 40),
+        attention(13, [256, 77], 8, 80),
         temporal_attention([1, 13, 1024, 8, 40]),
         temporal_attention([1, 13, 64, 8, 160]),
         temporal_attention([1, 128, 64, 8, 40]),
@@ -160,6 +162,27 @@ fn group_norm(shape: [usize; 4], frames: usize) -> Operation {
         musev: with(kernels::group_norm),
         twin: with(reference::group_norm),
         burn: None,
+    }
+}
+
+/// The shader that serves browsers, against burn's attention, which serves the rest.
+fn attention(b: usize, [n, m]: [usize; 2], heads: usize, d: usize) -> Operation {
+    type Attention = fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>;
+    let shapes = [n, m, m].map(|tokens| [b, tokens, heads * d]);
+    let with = move |attention: Attention| -> Implementation {
+        Box::new(move |o| {
+            let [q, k, v] = [0, 1, 2].map(|i| o[i].clone().reshape(shapes[i]));
+            attention(q, k, v, heads).flatten(0, 2)
+        })
+    };
+    Operation {
+        name: "attention",
+        shape: format!("{b} pictures, {n} queries, {m} keys, {heads} heads of {d}"),
+        gflop: Some((4 * b * n * m * heads * d) as f64 / 1e9),
+        operands: shapes.map(Shape::from).to_vec(),
+        musev: with(kernels::streaming_attention),
+        twin: with(reference::attention),
+        burn: Some(with(kernels::attention)),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) async fn run(checks: &mut Checks<'_>) {
     for (dtype, factor) in checks.dtypes() {
         let mut kernels = Kernels { checks, dtype, tolerance: TOLERANCE * factor };
         kernels.norms().await;
+        kernels.attentions().await;
         kernels.temporal_attentions().await;
         kernels.convolutions().await;
         kernels.steps().await;
@@ -49,6 +50,18 @@ impl Kernels<'_, '_> {
             let (w, b) = (weight32.clone(), bias32.clone());
             let want = reference::group_norm(x32.clone(), w, b, options);
             self.compare(name, got, want).await;
+        }
+    }
+
+    async fn attentions(&mut self) {
+        for (name, [queries, keys], width) in
+            [("attention_text", [70, 77], 40), ("attention_self", [150, 150], 96)]
+        {
+            let (q, q32) = self.pair([2, queries, 4 * width], 9);
+            let (k, k32) = self.pair([2, keys, 4 * width], 10);
+            let (v, v32) = self.pair([2, keys, 4 * width], 11);
+            let want = reference::attention(q32, k32, v32, 4);
+            self.compare(name, kernels::streaming_attention(q, k, v, 4), want).await;
         }
     }
 

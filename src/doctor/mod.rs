@@ -5,6 +5,7 @@ mod bench_unet;
 pub mod cases;
 mod inspect;
 mod kernels;
+#[cfg(feature = "recordings")]
 mod networks;
 mod shapes;
 mod unet_work;
@@ -20,12 +21,13 @@ pub use bench_unet::{UnetBench, UnetBenchOptions, bench_unet};
 pub use inspect::inspect;
 
 /// Tests `device`: every shader against its twin in plain tensor operations, the shapes of the
-/// denoiser against the CPU, and small networks against numbers of the original. Tells each check
-/// as it ends.
+/// denoiser against the CPU, and (feature `recordings`) small networks against numbers of the
+/// original. Tells each check as it ends.
 pub async fn self_test(device: &OpenDevice, tell: &mut dyn FnMut(CaseReport)) {
     let mut checks = Checks { device: &device.device, tell };
     kernels::run(&mut checks).await;
     shapes::run(&mut checks).await;
+    #[cfg(feature = "recordings")]
     networks::run(&mut checks).await;
 }
 

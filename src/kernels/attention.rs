@@ -1,12 +1,14 @@
 //! softmax(Q·Kᵀ/√d)·V over tokens, many heads.
 
-use burn::backend::Dispatch;
+use burn::backend::wgpu::CubeTensor;
+use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::activation::softmax;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, module};
 
-use super::bridge::shader_serves;
+use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised_like};
 use super::flex::{self, CpuOps};
+use super::source::Shader;
 
 /// Multi-head attention with heads packed in the last axis.
 ///
@@ -23,10 +25,55 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
             heads,
         ));
     }
-    if shader_serves(&q) {
+    if BURN_TUNES && shader_serves(&q) {
         return flash(q, k, v, heads);
     }
+    streaming_attention(q, k, v, heads)
+}
+
+/// Whether burn's attention is tuned, and then the fastest. In browsers it is not, and stores the
+/// scores.
+const BURN_TUNES: bool = cfg!(not(target_family = "wasm"));
+
+/// The same as [`attention`], by the shader that serves browsers.
+pub fn streaming_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let width = q.dims()[2] / heads;
+    if shader_serves(&q) && width.is_multiple_of(4) && items(width).is_some() {
+        return Tensor::from_dispatch(<Dispatch as ShaderOps>::attention(
+            q.into_dispatch(),
+            k.into_dispatch(),
+            v.into_dispatch(),
+            heads,
+        ));
+    }
     reference(q, k, v, heads)
+}
+
+/// Blocks of the output of each lane of the shader, for heads of `width` channels.
+fn items(width: usize) -> Option<usize> {
+    const LANES: usize = 64;
+    [1, 3, 8].into_iter().find(|&items| width <= items * LANES)
+}
+
+pub(super) fn launch(q: CubeTensor, k: CubeTensor, v: CubeTensor, heads: usize) -> CubeTensor {
+    /// Queries of a workgroup.
+    const QUERIES: usize = 16;
+    let [q, k, v] = contiguous([q, k, v]);
+    let [b, n, c] = q.shape().dims();
+    let (m, width) = (k.shape()[1], c / heads);
+    let items = items(width).expect("`streaming_attention` asked for a width that fits");
+    let out = uninitialised_like(&q);
+    let [y, z] = fold(b * heads);
+    let mut sizes = [b * heads, heads, n, m, width / 4].map(|size| size as u32).to_vec();
+    sizes.push((1.0 / (width as f32).sqrt()).to_bits());
+    Launch {
+        shader: Shader::new("attention", q.dtype, &[("ITEMS", items)]),
+        buffers: [&q, &k, &v, &out].map(|t| t.handle.clone()).to_vec(),
+        sizes: &sizes,
+        grid: [n.div_ceil(QUERIES) as u32, y, z],
+    }
+    .run(&q);
+    out
 }
 
 /// burn's attention, which never stores the scores; an explicit scale would make it do so.

@@ -11,7 +11,7 @@ use super::conv2d::{self, Conv2dGeometry};
 use super::group_norm::{self, GroupNormOptions};
 use super::guided_step::{self, GuidedStep};
 use super::source::Shader;
-use super::{temporal_attention, temporal_conv, window_scatter};
+use super::{attention, temporal_attention, temporal_conv, window_scatter};
 
 /// Whether the shaders serve tensors like `x`: float32 or float16 on a device whose compiler takes
 /// WGSL text. CUDA, the compilers to SPIR-V and MSL, and every device that records gradients have
@@ -38,6 +38,15 @@ pub(super) trait ShaderOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: GroupNormOptions,
+    ) -> FloatTensor<Self>;
+
+    /// See [`super::attention`].
+    #[fusion(dtype = q, shape = q)]
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        heads: usize,
     ) -> FloatTensor<Self>;
 
     /// See [`super::temporal_attention`].
@@ -94,6 +103,10 @@ impl ShaderOps for CubeBackend {
         options: GroupNormOptions,
     ) -> CubeTensor {
         group_norm::launch(x, weight, bias, options)
+    }
+
+    fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, heads: usize) -> CubeTensor {
+        attention::launch(q, k, v, heads)
     }
 
     fn temporal_attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, heads: usize) -> CubeTensor {

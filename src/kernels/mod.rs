@@ -18,7 +18,7 @@ mod temporal_attention;
 mod temporal_conv;
 mod window_scatter;
 
-pub use attention::attention;
+pub use attention::{attention, streaming_attention};
 pub use bridge::runs_shaders;
 pub use conv2d::{Conv2dGeometry, conv2d};
 pub use geglu::geglu;

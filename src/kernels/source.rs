@@ -19,7 +19,7 @@ macro_rules! files {
 }
 
 const SHADERS: &[(&str, &str)] = files!("":
-    "conv2d", "group_norm_silu", "group_norm_statistics", "guided_step", "temporal_attention",
+    "attention", "conv2d", "group_norm_silu", "group_norm_statistics", "guided_step", "temporal_attention",
     "temporal_conv", "window_scatter");
 const INCLUDES: &[(&str, &str)] = files!("include/": "implicit_gemm", "reduce");
 

@@ -58,6 +58,8 @@ pub struct Video {
     pub frames: Vec<Frame>,
     /// Pictures a second.
     pub fps: f32,
+    /// What a file of the video says of itself, for people and tools: its settings.
+    pub comment: Option<String>,
 }
 
 impl Video {
@@ -66,7 +68,7 @@ impl Video {
     /// # Errors
     /// As [`Video::check`].
     pub fn new(frames: Vec<Frame>, fps: f32) -> Result<Self> {
-        let video = Self { frames, fps };
+        let video = Self { frames, fps, comment: None };
         video.check()?;
         Ok(video)
     }

@@ -1,6 +1,6 @@
 //! Animated GIF.
 
-use gif::{DisposalMethod, Encoder, Repeat};
+use gif::{AnyExtension, DisposalMethod, Encoder, Extension, Repeat};
 
 use super::palette::Palette;
 use super::{Format, Video};
@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 const COLORS: usize = 255;
 /// Shorter delays (in 1/100 s) are taken for mistakes by browsers, which then wait 1/10 s.
 const MIN_DELAY: u32 = 2;
+/// Extensions are cut into blocks of at most so many bytes.
+const MAX_BLOCK: usize = 255;
 
 /// The bytes of a GIF file playing `video` for ever.
 ///
@@ -32,6 +34,11 @@ pub fn encode(video: &Video) -> Result<Vec<u8>> {
     let mut encoder =
         Encoder::new(Vec::new(), width as u16, height as u16, &colors).map_err(failed)?;
     encoder.set_repeat(Repeat::Infinite).map_err(failed)?;
+    if let Some(comment) = &video.comment {
+        let kind = AnyExtension(Extension::Comment as u8);
+        let blocks: Vec<&[u8]> = comment.as_bytes().chunks(MAX_BLOCK).collect();
+        encoder.write_raw_extension(kind, &blocks).map_err(failed)?;
+    }
     let mut before: Option<Vec<u8>> = None;
     for (frame, delay) in video.frames.iter().zip(video.durations(100.0)) {
         let indices = palette.indices(frame);

@@ -7,36 +7,16 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVBuffer;
 
-use super::{Frame, Video};
+use super::Video;
+use super::mp4::{Sample, Stream, stored_side};
+use super::yuv::bt709;
 use crate::error::{Error, Result};
 
-/// The number of BT.709 for primaries, transfer and matrix alike (ITU-T H.273).
-pub(super) const BT709: u16 = 1;
-
-/// The shortest side that OpenH264 takes.
-const MIN_SIDE: usize = 16;
 /// Quantisers, of 0 (best) to 51: the first at which every picture fits the encoder's buffers is that
 /// of the whole video. Only noise takes another than the first.
 const QUANTISERS: [u8; 5] = [12, 20, 28, 36, 44];
 /// A picture that needs no other comes at least this often: players jump to those.
 const SECONDS_BETWEEN_KEYS: f32 = 4.0;
-
-/// A compressed video, ready for a container.
-pub(super) struct Stream {
-    pub(super) width: u16,
-    pub(super) height: u16,
-    pub(super) fps: f32,
-    /// The sequence parameter set: size, profile, colours.
-    pub(super) sequence_parameters: Vec<u8>,
-    pub(super) picture_parameters: Vec<u8>,
-    pub(super) samples: Vec<Sample>,
-}
-
-/// One compressed picture: NAL units, each after its length in four bytes.
-pub(super) struct Sample {
-    pub(super) data: Vec<u8>,
-    pub(super) is_key: bool,
-}
 
 /// Compresses every frame of a valid video whose sides OpenH264 takes.
 pub(super) fn compress(video: &Video) -> Result<Stream> {
@@ -52,8 +32,7 @@ pub(super) fn compress(video: &Video) -> Result<Stream> {
 
 fn compress_at(video: &Video, quantiser: u8) -> Result<Stream, openh264::Error> {
     let (width, height) = video.size();
-    let even = |side: usize| side.max(MIN_SIDE).next_multiple_of(2);
-    let (width, height) = (even(width), even(height));
+    let (width, height) = (stored_side(width), stored_side(height));
     let config = config(video.fps, quantiser);
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)?;
     let mut stream = Stream {
@@ -66,7 +45,7 @@ fn compress_at(video: &Video, quantiser: u8) -> Result<Stream, openh264::Error> 
     };
     for frame in &video.frames {
         let picture = YUVBuffer::from_vec(bt709(frame, width, height), width, height);
-        stream.add(&encoder.encode(&picture)?);
+        add(&mut stream, &encoder.encode(&picture)?);
     }
     if stream.samples.iter().any(|sample| sample.data.is_empty()) {
         return Err(openh264::Error::msg("left out a picture"));
@@ -93,58 +72,27 @@ fn config(fps: f32, quantiser: u8) -> EncoderConfig {
         .vui(VuiConfig::bt709())
 }
 
-impl Stream {
-    fn add(&mut self, encoded: &EncodedBitStream<'_>) {
-        let mut data = Vec::new();
-        let layers = (0..encoded.num_layers()).filter_map(|index| encoded.layer(index));
-        for layer in layers {
-            for unit in (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index)) {
-                let unit = without_start_code(unit);
-                match unit.first().map(|header| header & 31) {
-                    None => {}
-                    Some(7) => self.sequence_parameters = unit.to_vec(),
-                    Some(8) => self.picture_parameters = unit.to_vec(),
-                    Some(_) => {
-                        data.extend((unit.len() as u32).to_be_bytes());
-                        data.extend(unit);
-                    }
+/// Adds a compressed picture, and keeps the parameters that come with it.
+fn add(stream: &mut Stream, encoded: &EncodedBitStream<'_>) {
+    let mut data = Vec::new();
+    let layers = (0..encoded.num_layers()).filter_map(|index| encoded.layer(index));
+    for layer in layers {
+        for unit in (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index)) {
+            let unit = without_start_code(unit);
+            match unit.first().map(|header| header & 31) {
+                None => {}
+                Some(7) => stream.sequence_parameters = unit.to_vec(),
+                Some(8) => stream.picture_parameters = unit.to_vec(),
+                Some(_) => {
+                    data.extend((unit.len() as u32).to_be_bytes());
+                    data.extend(unit);
                 }
             }
         }
-        self.samples.push(Sample { data, is_key: encoded.frame_type() == FrameType::IDR });
     }
+    stream.samples.push(Sample { data, is_key: encoded.frame_type() == FrameType::IDR });
 }
 
 fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.strip_prefix(&[0, 0, 0, 1]).or(unit.strip_prefix(&[0, 0, 1])).unwrap_or(unit)
-}
-
-/// The planes Y, U and V of a frame whose last column and row are repeated up to the sides given;
-/// limited range, each chroma value the mean of four pixels.
-fn bt709(frame: &Frame, width: usize, height: usize) -> Vec<u8> {
-    let rgb = |x: usize, y: usize| {
-        frame.pixel(x.min(frame.width - 1), y.min(frame.height - 1)).map(f32::from)
-    };
-    let luma = |[r, g, b]: [f32; 3]| 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    let mut planes = vec![0; width * height * 3 / 2];
-    let (y_plane, chroma) = planes.split_at_mut(width * height);
-    let (u_plane, v_plane) = chroma.split_at_mut(width * height / 4);
-    for y in (0..height).step_by(2) {
-        for x in (0..width).step_by(2) {
-            let mut mean = [0.0; 3];
-            for (px, py) in [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)] {
-                let pixel = rgb(px, py);
-                y_plane[py * width + px] = (16.0 + luma(pixel) * 219.0 / 255.0).round() as u8;
-                mean = std::array::from_fn(|channel| mean[channel] + pixel[channel] / 4.0);
-            }
-            let at = y / 2 * (width / 2) + x / 2;
-            let chroma = |difference: f32, range: f32| {
-                (128.0 + difference / range * 224.0 / 255.0).round() as u8
-            };
-            // The colour differences reach 2·(1 - 0.0722) and 2·(1 - 0.2126) times 255.
-            u_plane[at] = chroma(mean[2] - luma(mean), 1.8556);
-            v_plane[at] = chroma(mean[0] - luma(mean), 1.5748);
-        }
-    }
-    planes
 }

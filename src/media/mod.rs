@@ -18,6 +18,7 @@ mod resize;
 #[cfg(not(target_family = "wasm"))]
 mod staging;
 mod tiling;
+mod yuv;
 
 pub mod gif;
 pub mod mp4;
@@ -44,3 +45,4 @@ pub use resize::{
 #[cfg(feature = "train")]
 pub(crate) use staging::Staged;
 pub use tiling::{grid, grid_shape};
+pub use yuv::bt709;

@@ -16,6 +16,8 @@ pub const MAX_SIDE: usize = 16_383;
 const RIFF_HEADER: usize = 12;
 /// Flag of the `VP8X` chunk.
 const HAS_ANIMATION: u8 = 0b10;
+/// Flag of the `VP8X` chunk.
+const HAS_XMP: u8 = 0b100;
 /// Flag of an `ANMF` chunk: the frame replaces what was there.
 const DO_NOT_BLEND: u8 = 0b10;
 /// Durations of frames are 24-bit numbers.
@@ -32,7 +34,8 @@ pub fn encode(video: &Video) -> Result<Vec<u8>> {
     let size = [u24(width - 1), u24(height - 1)].concat();
 
     let mut chunks = Vec::new();
-    chunk(&mut chunks, b"VP8X", &[&[HAS_ANIMATION, 0, 0, 0], size.as_slice()].concat());
+    let flags = if video.comment.is_some() { HAS_ANIMATION | HAS_XMP } else { HAS_ANIMATION };
+    chunk(&mut chunks, b"VP8X", &[&[flags, 0, 0, 0], size.as_slice()].concat());
     // Background colour (unused: every frame covers the canvas) and loop count 0: for ever.
     chunk(&mut chunks, b"ANIM", &[0; 6]);
     for (frame, duration) in video.frames.iter().zip(video.durations(1000.0)) {
@@ -43,11 +46,22 @@ pub fn encode(video: &Video) -> Result<Vec<u8>> {
         chunk(&mut body, b"VP8L", &compress(frame)?);
         chunk(&mut chunks, b"ANMF", &body);
     }
+    if let Some(comment) = &video.comment {
+        chunk(&mut chunks, b"XMP ", description(comment).as_bytes());
+    }
 
     let length = u32::try_from(chunks.len() + 4).map_err(|_| {
         Error::request("format", "the video needs more than 4 GiB as webp; write png frames")
     })?;
     Ok([b"RIFF".as_slice(), &length.to_le_bytes(), b"WEBP", &chunks].concat())
+}
+
+/// An XMP packet that describes the file as `comment`.
+fn description(comment: &str) -> String {
+    let escaped = comment.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!(
+        r#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escaped}</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta>"#
+    )
 }
 
 /// The `VP8L` bit stream of a picture, taken out of the still file that the encoder makes.

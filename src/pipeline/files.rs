@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Weights;
 use crate::config::{ModelSettings, ModelSpec};
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::prompt::ClipTokenizer;
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
@@ -39,29 +41,62 @@ impl ModelFiles {
     /// # Errors
     /// Names the file that is missing or damaged.
     pub fn open(spec: &ModelSpec) -> Result<Self> {
+        Self::open_in(&Files::disk(), spec)
+    }
+
+    /// The same, of files that need not be on disk.
+    ///
+    /// # Errors
+    /// Names the file that is missing or damaged.
+    pub fn open_in(files: &Files, spec: &ModelSpec) -> Result<Self> {
         let scheduler = spec.base.join("scheduler/scheduler_config.json");
-        let mut unet = NetworkFiles::open(&spec.unet.join("unet"))?;
+        let mut unet = NetworkFiles::open(files, &spec.unet.join("unet"))?;
         // The base model's spatial weights replace those the motion model was saved with.
-        unet.weights = unet.weights.overlay(Weights::open(&spec.base.join("unet"))?)?;
+        let base = Weights::open_in(files, &spec.base.join("unet"))?;
+        unet.weights = unet.weights.overlay(base)?;
         Ok(Self {
             name: spec.name.clone(),
             settings: spec.settings.clone(),
             scheduler: EulerDiscreteSchedulerConfig::from_json(
                 &scheduler.display().to_string(),
-                &read_text(&scheduler)?,
+                &files.read_text(&scheduler)?,
             )?,
-            tokenizer: ClipTokenizer::open(&spec.base.join("tokenizer"))?,
-            text_encoder: NetworkFiles::open(&spec.base.join("text_encoder"))?,
-            vae: NetworkFiles::open(&spec.vae)?,
+            tokenizer: ClipTokenizer::open_in(files, &spec.base.join("tokenizer"))?,
+            text_encoder: NetworkFiles::open(files, &spec.base.join("text_encoder"))?,
+            vae: NetworkFiles::open(files, &spec.vae)?,
             unet,
         })
     }
+
+    /// What its networks weigh, in the order in which they are loaded.
+    pub fn networks(&self) -> [NetworkSize; 3] {
+        [self.text_encoder.size("text_encoder"), self.vae.size("vae"), self.unet.size("unet")]
+    }
+}
+
+/// What a network weighs, whatever the type of its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkSize {
+    /// Its name, as in [`crate::Event::Loaded`].
+    pub name: &'static str,
+    /// Numbers in all its tensors.
+    pub elements: u64,
+    /// Numbers in the largest of them.
+    pub largest: u64,
 }
 
 impl NetworkFiles {
-    fn open(folder: &Path) -> Result<Self> {
-        let config = read_text(&folder.join("config.json"))?;
-        Ok(Self { origin: origin(folder), config, weights: Weights::open(folder)? })
+    fn size(&self, name: &'static str) -> NetworkSize {
+        let infos = self.weights.names().filter_map(|tensor| self.weights.info(tensor));
+        let sizes = infos.map(|info| info.shape.iter().map(|&side| side as u64).product());
+        let (elements, largest) =
+            sizes.fold((0, 0), |(all, top): (u64, u64), size: u64| (all + size, top.max(size)));
+        NetworkSize { name, elements, largest }
+    }
+
+    fn open(files: &Files, folder: &Path) -> Result<Self> {
+        let config = files.read_text(&folder.join("config.json"))?;
+        Ok(Self { origin: origin(folder), config, weights: Weights::open_in(files, folder)? })
     }
 
     /// The configuration.
@@ -78,14 +113,10 @@ pub(crate) fn origin(folder: &Path) -> String {
     folder.join("config.json").display().to_string()
 }
 
-pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
-}
-
 /// `config.json` of a network's folder.
 #[cfg(feature = "train")]
 pub(crate) fn read_config<T: DeserializeOwned>(folder: &Path) -> Result<T> {
-    parse(&read_text(&folder.join("config.json"))?, &origin(folder))
+    parse(&Files::disk().read_text(&folder.join("config.json"))?, &origin(folder))
 }
 
 fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {

@@ -1,39 +1,38 @@
 //! The model that is inside musev: small, trained by `musev train`, told of in
 //! `configs/models/mini/README.md`.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::files::{ModelFiles, NetworkFiles};
-use crate::checkpoint::Weights;
-use crate::config::ModelSettings;
+use super::files::ModelFiles;
+use crate::config::ModelSpec;
 use crate::error::Result;
-use crate::prompt::ClipTokenizer;
-use crate::schedulers::EulerDiscreteSchedulerConfig;
+use crate::files::{Files, ReadAt};
 
-/// Its name.
-const NAME: &str = "mini";
-
-/// The text of one of its files.
-macro_rules! text {
-    ($($path:literal),+) => {
-        include_str!(concat!("../../configs/models/mini/", $($path),+))
+/// The files of the folder `configs/models/mini` that make the model.
+macro_rules! files {
+    ($($path:literal),+ $(,)?) => {
+        [$((
+            concat!("mini/", $path),
+            include_bytes!(concat!("../../configs/models/mini/", $path)).as_slice(),
+        )),+]
     };
 }
 
-/// Configuration and weights of one of its networks.
-macro_rules! network {
-    ($part:literal) => {
-        NetworkFiles {
-            origin: concat!("mini/", $part, "/config.json").to_owned(),
-            config: text!($part, "/config.json").to_owned(),
-            weights: Weights::from_bytes(
-                concat!("mini/", $part, "/model.safetensors"),
-                include_bytes!(concat!("../../configs/models/mini/", $part, "/model.safetensors"))
-                    .as_slice(),
-            )?,
-        }
-    };
-}
+const FILES: [(&str, &[u8]); 11] = files![
+    "settings.yaml",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "tokenizer/merges.txt",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "unet/model.safetensors",
+    "vae/config.json",
+    "vae/model.safetensors",
+];
 
 impl ModelFiles {
     /// The model that is inside musev.
@@ -41,22 +40,10 @@ impl ModelFiles {
     /// # Errors
     /// Never with the files that musev is built from.
     pub fn mini() -> Result<Self> {
-        Ok(Self {
-            name: NAME.to_owned(),
-            settings: ModelSettings::parse(text!("settings.yaml"), "mini/settings.yaml")?,
-            scheduler: EulerDiscreteSchedulerConfig::from_json(
-                "mini/scheduler/scheduler_config.json",
-                text!("scheduler/scheduler_config.json"),
-            )?,
-            tokenizer: ClipTokenizer::from_texts(
-                Path::new("mini/tokenizer"),
-                text!("tokenizer/vocab.json"),
-                text!("tokenizer/merges.txt"),
-                None,
-            )?,
-            text_encoder: network!("text_encoder"),
-            vae: network!("vae"),
-            unet: network!("unet"),
-        })
+        let files = Files::held(FILES.map(|(path, bytes)| {
+            let bytes: Arc<dyn ReadAt> = Arc::new(Cow::Borrowed(bytes));
+            (path, bytes)
+        }));
+        Self::open_in(&files, &ModelSpec::whole_in(&files, Path::new("mini"))?)
     }
 }

@@ -18,7 +18,7 @@ mod watch;
 pub mod window;
 
 pub use engine::{Engine, Shot};
-pub use files::ModelFiles;
+pub use files::{ModelFiles, NetworkSize};
 pub use guidance::{Guidance, GuidanceMethod};
 pub use noise::{Noise, NoiseType};
 pub use open::AllowMissing;

@@ -1,11 +1,13 @@
 //! From a task, and what the tasks of a run have in common, to a video that can be made: prompts,
 //! pictures, size and length, all checked before any weights are read.
 
-use crate::config::{NegativePrompts, Task};
+use crate::config::{ModelSettings, NegativePrompts, Task};
 use crate::error::{Error, Result};
 use crate::media::Frame;
 use crate::pipeline::plan::MAX_SIDE;
-use crate::pipeline::{Plan, Size, Text2Video, VisionCondition};
+use crate::pipeline::{
+    FirstFrame, Guidance, Plan, Request, Sampling, Size, Text2Video, VisionCondition,
+};
 use crate::prompt::fill_template;
 
 /// Sides of videos are multiples of this, as in the original.
@@ -149,7 +151,67 @@ impl Length {
     }
 }
 
+impl TaskDefaults {
+    /// What a model is asked for by its settings alone: a video of `length` in one shot, everything
+    /// else as in the original's scripts.
+    ///
+    /// # Errors
+    /// Never with the table of negative prompts that musev is built from.
+    pub fn of(settings: &ModelSettings, length: Length) -> Result<Self> {
+        let shot = Request {
+            sampling: Sampling { steps: settings.steps, ..Sampling::default() },
+            guidance: Guidance { scale: settings.video_guidance_scale, ..Guidance::default() },
+            ..Request::default()
+        };
+        Ok(Self {
+            video: Text2Video {
+                shot,
+                shots: 1,
+                first_frame: FirstFrame {
+                    negative: String::new(),
+                    steps: settings.num_inference_steps,
+                    guidance_scale: settings.guidance_scale,
+                },
+                redraw_condition_image: false,
+                n_vision_condition: 1,
+                fix_condition_images: false,
+                need_hist_match: false,
+                fps: settings.fps as f32,
+            },
+            length,
+            width: settings.width,
+            height: settings.height,
+            img_length_ratio: 1.0,
+            negative_prompt: settings.negative_prompt.clone(),
+            video_negative_prompt: settings.negative_prompt.clone(),
+            add_static_video_prompt: false,
+            negative_prompts: NegativePrompts::builtin()?,
+        })
+    }
+}
+
 impl Text2Video {
+    /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
+    pub fn summary(&self, model: &str) -> String {
+        let shot = &self.shot;
+        serde_json::json!({
+            "musev": env!("CARGO_PKG_VERSION"),
+            "model": model,
+            "prompt": shot.prompt.positive,
+            "negative_prompt": shot.prompt.negative,
+            "width": shot.size.width,
+            "height": shot.size.height,
+            "frames": shot.frames,
+            "shots": self.shots,
+            "fps": self.fps,
+            "steps": shot.sampling.steps,
+            "video_guidance_scale": shot.guidance.scale,
+            "seed": shot.sampling.seed,
+            "rng": shot.sampling.rng,
+        })
+        .to_string()
+    }
+
     /// Checks what can be checked before a device works.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 use super::chunks::{SpecialTokens, WeightedIds};
 use super::weighting::parse_weights;
 use crate::error::{Error, Result};
+use crate::files::Files;
 
 const BOS: &str = "<|startoftext|>";
 const EOS: &str = "<|endoftext|>";
@@ -37,37 +38,31 @@ impl ClipTokenizer {
     /// # Errors
     /// Names the file that is missing or damaged.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_in(&Files::disk(), folder)
+    }
+
+    /// The same, of files that need not be on disk.
+    ///
+    /// # Errors
+    /// Names the file that is missing or damaged.
+    pub fn open_in(files: &Files, folder: &Path) -> Result<Self> {
         let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
         let whole = folder.join("tokenizer.json");
-        let pad = pad_token(folder)?;
-        if !vocab.is_file() && whole.is_file() {
-            let inner = read(&whole)?.parse().map_err(|e| damaged(&whole, e))?;
+        let pad = pad_token(files, folder)?;
+        if !files.is_file(&vocab) && files.is_file(&whole) {
+            let inner = files.read_text(&whole)?.parse().map_err(|e| damaged(&whole, e))?;
             return Self::checked(inner, &whole, pad);
         }
-        if !vocab.is_file() && !merges.is_file() {
+        if !files.is_file(&vocab) && !files.is_file(&merges) {
             let reason = "holds neither vocab.json with merges.txt nor tokenizer.json; \
                           give the `tokenizer` folder of a diffusers model";
             return Err(Error::checkpoint(folder, reason));
         }
-        Self::from_texts(folder, &read(&vocab)?, &read(&merges)?, pad)
-    }
-
-    /// The tokenizer of the texts of `vocab.json` and `merges.txt`. It fills with `pad`, or with
-    /// the token that ends a text. `folder` is where messages say the files are.
-    ///
-    /// # Errors
-    /// Names the file that is damaged.
-    pub fn from_texts(
-        folder: &Path,
-        vocab: &str,
-        merges: &str,
-        pad: Option<String>,
-    ) -> Result<Self> {
-        let (vocab_path, merges_path) = (folder.join("vocab.json"), folder.join("merges.txt"));
-        let words = serde_json::from_str(vocab).map_err(|e| damaged(&vocab_path, e))?;
-        let pairs = parse_merges(merges).map_err(|e| damaged(&merges_path, e))?;
-        let inner = build(words, pairs).map_err(|e| damaged(&merges_path, e))?;
-        Self::checked(inner, &vocab_path, pad)
+        let words = files.read_text(&vocab)?;
+        let words = serde_json::from_str(&words).map_err(|e| damaged(&vocab, e))?;
+        let pairs = parse_merges(&files.read_text(&merges)?).map_err(|e| damaged(&merges, e))?;
+        let inner = build(words, pairs).map_err(|e| damaged(&merges, e))?;
+        Self::checked(inner, &vocab, pad)
     }
 
     fn checked(inner: Tokenizer, origin: &Path, pad: Option<String>) -> Result<Self> {
@@ -159,12 +154,13 @@ fn parse_merges(text: &str) -> std::result::Result<Vec<(String, String)>, String
 }
 
 /// The filling token that the model's own configuration names, if any.
-fn pad_token(folder: &Path) -> Result<Option<String>> {
+fn pad_token(files: &Files, folder: &Path) -> Result<Option<String>> {
     let path = folder.join("special_tokens_map.json");
-    if !path.is_file() {
+    if !files.is_file(&path) {
         return Ok(None);
     }
-    let map: Value = serde_json::from_str(&read(&path)?).map_err(|e| damaged(&path, e))?;
+    let map: Value =
+        serde_json::from_str(&files.read_text(&path)?).map_err(|e| damaged(&path, e))?;
     let pad = &map["pad_token"];
     Ok(pad.as_str().or(pad["content"].as_str()).map(str::to_owned))
 }
@@ -181,10 +177,6 @@ fn clean(text: &str) -> String {
     };
     // Of the whole text, not letter by letter: a final sigma has a lower case of its own.
     text.chars().map(plain).collect::<String>().to_lowercase()
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))
 }
 
 fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {

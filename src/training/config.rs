@@ -145,13 +145,16 @@ pub struct AutoencoderConfig {
     pub squared_weight: f64,
     /// Weight of the absolute error.
     pub absolute_weight: f64,
+    /// Weight of the mean logarithm of each picture's squared error: of what PSNR measures. Easy
+    /// pictures then count as much as hard ones.
+    pub log_weight: f64,
     /// Weight of the KL divergence a latent value.
     pub kl_weight: f64,
 }
 
 impl Default for AutoencoderConfig {
     fn default() -> Self {
-        Self { squared_weight: 1.0, absolute_weight: 0.1, kl_weight: 1e-6 }
+        Self { squared_weight: 1.0, absolute_weight: 0.1, log_weight: 0.0, kl_weight: 1e-6 }
     }
 }
 

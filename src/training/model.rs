@@ -11,11 +11,12 @@ use super::state::Tensors;
 use crate::checkpoint::{self, KeyRename, LoadOptions, Weights, load};
 use crate::config::{ModelSettings, ModelSpec, SETTINGS_FILE};
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
 use crate::pipeline::encode_chunks;
-use crate::pipeline::files::{origin, read_config, read_text};
+use crate::pipeline::files::{origin, read_config};
 use crate::prompt::{ClipTokenizer, chunk_prompts};
 use crate::schedulers::EulerDiscreteSchedulerConfig;
 
@@ -124,7 +125,10 @@ impl ModelFolder {
     /// When it cannot be read.
     pub(super) fn scheduler(&self) -> Result<EulerDiscreteSchedulerConfig> {
         let path = self.part("scheduler").join("scheduler_config.json");
-        EulerDiscreteSchedulerConfig::from_json(&path.display().to_string(), &read_text(&path)?)
+        EulerDiscreteSchedulerConfig::from_json(
+            &path.display().to_string(),
+            &Files::disk().read_text(&path)?,
+        )
     }
 
     /// Copies the settings and all parts to `target`, of the `trained` ones only their

@@ -29,8 +29,12 @@ pub(super) fn autoencoder_loss(
     let error = decoded - images;
     let divergence =
         latents.mean.powi_scalar(2) + latents.logvar.clone().exp() - latents.logvar - 1.0;
-    error.clone().powi_scalar(2).mean() * config.squared_weight
+    let squared = error.clone().powi_scalar(2);
+    // [n, 1], an error that nobody sees is as good as none
+    let of_picture = squared.clone().flatten::<2>(1, 3).mean_dim(1) + 1e-5;
+    squared.mean() * config.squared_weight
         + error.abs().mean() * config.absolute_weight
+        + of_picture.log().mean() * config.log_weight
         + divergence.mean() * (0.5 * config.kl_weight)
 }
 

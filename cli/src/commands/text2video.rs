@@ -83,6 +83,7 @@ async fn make(
     }));
     let mut video = pipeline.text2video(&job.video, progress).await?;
     progress.end();
+    video.comment = Some(job.comment.clone());
     if job.write_info {
         musev::write_info(&mut video, &job.name);
     }

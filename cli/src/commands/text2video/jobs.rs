@@ -31,6 +31,8 @@ pub(crate) struct Job {
     pub(crate) format: Format,
     pub(crate) save_images: bool,
     pub(crate) write_info: bool,
+    /// What the file says of itself.
+    pub(crate) comment: String,
 }
 
 /// The models that were asked for, at least one; the one inside musev if none was.
@@ -180,6 +182,7 @@ fn job(
         format,
         save_images: args.output.save_images && format != Format::Png,
         write_info: args.output.write_info,
+        comment: video.video.summary(model),
     })
 }
 
