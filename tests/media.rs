@@ -306,7 +306,10 @@ fn gif_frames(bytes: &[u8]) -> Vec<(Vec<u8>, u32)> {
 fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
-        let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let length = match u32::from_be_bytes(bytes[..4].try_into().unwrap()) {
+            1 => u64::from_be_bytes(bytes[8..16].try_into().unwrap()) as usize,
+            short => short as usize,
+        };
         found.push((bytes[4..8].iter().map(|&b| b as char).collect(), &bytes[8..length]));
         bytes = &bytes[length..];
     }

@@ -26,6 +26,8 @@ pub struct ModelSettings {
     pub steps: usize,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
+    /// Share of the picture in the initial noise.
+    pub img_weight: f64,
     /// Denoising steps of a first frame that is made.
     pub num_inference_steps: usize,
     /// Guidance of a first frame that is made.
@@ -42,6 +44,7 @@ impl Default for ModelSettings {
             fps: 4.0,
             steps: 10,
             video_guidance_scale: 3.5,
+            img_weight: 1e-3,
             num_inference_steps: 30,
             guidance_scale: 7.5,
             negative_prompt: "V2".to_owned(),

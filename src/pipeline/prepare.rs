@@ -159,7 +159,7 @@ impl TaskDefaults {
     /// Never with the table of negative prompts that musev is built from.
     pub fn of(settings: &ModelSettings, length: Length) -> Result<Self> {
         let shot = Request {
-            sampling: Sampling { steps: settings.steps, ..Sampling::default() },
+            sampling: Sampling::of(settings, 0),
             guidance: Guidance { scale: settings.video_guidance_scale, ..Guidance::default() },
             ..Request::default()
         };

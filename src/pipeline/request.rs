@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::config::ModelSettings;
 use crate::media::Frame;
 use crate::pipeline::{Guidance, Noise, Window};
 use crate::random::Rng;
@@ -68,6 +69,14 @@ pub struct Sampling {
     pub rng: Rng,
     /// How the initial noise is mixed.
     pub noise: Noise,
+}
+
+impl Sampling {
+    /// What suits a model, with the noise of `seed`.
+    pub fn of(settings: &ModelSettings, seed: u64) -> Self {
+        let noise = Noise { img_weight: Some(settings.img_weight), ..Noise::default() };
+        Self { steps: settings.steps, seed, noise, ..Self::default() }
+    }
 }
 
 impl Default for Sampling {

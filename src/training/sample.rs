@@ -72,7 +72,7 @@ impl Sampler {
         let request = Request {
             size: Size { width: first.width, height: first.height },
             frames,
-            sampling: Sampling { steps: self.settings.steps, seed, ..Sampling::default() },
+            sampling: Sampling::of(&self.settings, seed),
             guidance: Guidance { scale: self.settings.video_guidance_scale, ..Guidance::default() },
             vision: Some(VisionCondition::pictures(vec![first.clone()])),
             ..Request::default()

@@ -1,6 +1,9 @@
 //! The model that is inside musev: what a stranger's first command runs.
 
-use musev::ModelFiles;
+use std::path::Path;
+
+use musev::media::{Filter, crop_resize};
+use musev::{Frame, ModelFiles, read_frame, read_video};
 
 use super::sandbox::Sandbox;
 use super::videos::{named, photograph};
@@ -23,6 +26,30 @@ fn a_picture_and_a_prompt_are_enough() {
     assert!(videos[0] == videos[1], "`--model mini` is not the default");
 }
 
+/// Mean squared difference of pictures of one size, in grey levels.
+fn squared_difference(a: &Frame, b: &Frame) -> f64 {
+    let square = |(a, b): (&u8, &u8)| (f64::from(*a) - f64::from(*b)).powi(2);
+    a.data.iter().zip(&b.data).map(square).sum::<f64>() / a.data.len() as f64
+}
+
+#[test]
+fn a_drawn_face_moves_and_stays_itself() {
+    let sandbox = Sandbox::new();
+    let sticker = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/tasks/images/sticker.png");
+    let words = ["text2video", "--image", sticker, "--prompt", "a grinning face, nodding"];
+    sandbox
+        .succeed(&[&words[..], &["--seed", "1", "--device", "cpu", "-o", "out/a.webp"]].concat());
+    let frames = read_video(&sandbox.path("out/a.webp"), [255; 3]).expect("it was written").frames;
+    let drawn = read_frame(Path::new(sticker)).expect("it is part of the project");
+    let drawn = crop_resize(&drawn, frames[0].width, frames[0].height, Filter::Lanczos);
+    let distances: Vec<f64> =
+        frames.iter().map(|frame| squared_difference(frame, &drawn).sqrt()).collect();
+    // Another face, or the same of another colour, is farther than 60 grey levels.
+    assert!(distances.iter().all(|&distance| distance < 40.0), "{distances:?}");
+    let motion = frames.windows(2).map(|pair| squared_difference(&pair[0], &pair[1]).sqrt());
+    assert!(motion.clone().all(|change| change > 0.5), "{:?}", motion.collect::<Vec<_>>());
+}
+
 #[test]
 fn its_settings_are_those_that_the_help_tells() {
     let settings = ModelFiles::mini().expect("it is part of the program").settings;
@@ -34,6 +61,7 @@ fn its_settings_are_those_that_the_help_tells() {
         ("--num-inference-steps", settings.num_inference_steps.to_string()),
         ("--guidance-scale", settings.guidance_scale.to_string()),
         ("--video-guidance-scale", settings.video_guidance_scale.to_string()),
+        ("--img-weight", settings.img_weight.to_string()),
         ("--width", settings.width.expect("it has a size of its own").to_string()),
         ("--height", settings.height.expect("it has a size of its own").to_string()),
         ("--negative-prompt", "none".to_owned()),

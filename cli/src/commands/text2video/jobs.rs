@@ -202,7 +202,7 @@ fn output_name(
         n_batch: video.shots,
         seed: sampling.seed,
         prompt: &video.shot.prompt.positive,
-        img_weight: task.img_weight.unwrap_or(args.sampling.img_weight),
+        img_weight: task.img_weight.unwrap_or(settings.img_weight),
         motion_speed: task.motion_speed.unwrap_or(args.compatibility.motion_speed),
         strength: args.compatibility.strength,
         video_guidance_scale: settings.video_guidance_scale,

@@ -17,6 +17,7 @@ pub(crate) fn in_force(args: &Text2videoArgs, model: &ModelSettings) -> ModelSet
         fps: args.output.fps.unwrap_or(model.fps),
         steps: whole(sampling.steps).unwrap_or(model.steps),
         video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
+        img_weight: sampling.img_weight.unwrap_or(model.img_weight),
         num_inference_steps: whole(first_frame.num_inference_steps)
             .unwrap_or(model.num_inference_steps),
         guidance_scale: first_frame.guidance_scale.unwrap_or(model.guidance_scale),
@@ -63,7 +64,7 @@ fn video(args: &Text2videoArgs, settings: &ModelSettings) -> Text2Video {
                 noise: Noise {
                     noise_type: sampling.noise_type,
                     w_ind_noise: sampling.w_ind_noise,
-                    img_weight: (!sampling.no_img_based_video_noise).then_some(sampling.img_weight),
+                    img_weight: (!sampling.no_img_based_video_noise).then_some(settings.img_weight),
                 },
             },
             guidance: Guidance {
