@@ -76,12 +76,12 @@ export class Models {
       const use = Object.assign(document.createElement('button'), {
         type: 'button', textContent: name === current ? 'in use' : 'use', disabled: name === current,
       });
-      use.setAttribute('aria-label', `Use ${name}`);
+      use.setAttribute('aria-label', `${use.textContent}: ${name}`);
       use.addEventListener('click', () => this.#choose({ name }));
       const drop = Object.assign(document.createElement('button'), {
         type: 'button', textContent: 'delete', disabled: name === current,
       });
-      drop.setAttribute('aria-label', `Delete ${name}`);
+      drop.setAttribute('aria-label', `delete: ${name}`);
       drop.addEventListener('click', async () => {
         await remove(name);
         await this.#list();
