@@ -12,6 +12,8 @@ const KEY_BLOCKS = 32u;
 const PARTS = WORKGROUP / QUERIES;
 const LOWEST = -3.4028234e38;
 
+#import score_block
+
 struct Sizes {
     units: u32,
     heads: u32,
@@ -32,31 +34,6 @@ var<workgroup> scores: array<vec4<f32>, QUERIES * KEY_BLOCKS>;
 var<workgroup> partial: array<f32, WORKGROUP>;
 // What the output so far is multiplied by, a query each.
 var<workgroup> factors: array<f32, QUERIES>;
-
-// The scores of 4 queries against 4 keys, one query a column of the result.
-fn score_block(q_origin: u32, k_origin: u32, stride: u32, query: u32, key: u32) -> mat4x4<f32> {
-    let last_query = sizes.queries - 1u;
-    let last_key = sizes.keys - 1u;
-    let q0 = q_origin + min(query, last_query) * stride;
-    let q1 = q_origin + min(query + 1u, last_query) * stride;
-    let q2 = q_origin + min(query + 2u, last_query) * stride;
-    let q3 = q_origin + min(query + 3u, last_query) * stride;
-    let k0 = k_origin + min(key, last_key) * stride;
-    let k1 = k_origin + min(key + 1u, last_key) * stride;
-    let k2 = k_origin + min(key + 2u, last_key) * stride;
-    let k3 = k_origin + min(key + 3u, last_key) * stride;
-    var s = mat4x4<f32>();
-    for (var c = 0u; c < sizes.width; c++) {
-        let keys = mat4x4<f32>(
-            vec4<f32>(k[k0 + c]), vec4<f32>(k[k1 + c]), vec4<f32>(k[k2 + c]), vec4<f32>(k[k3 + c]),
-        );
-        s[0] += vec4<f32>(q[q0 + c]) * keys;
-        s[1] += vec4<f32>(q[q1 + c]) * keys;
-        s[2] += vec4<f32>(q[q2 + c]) * keys;
-        s[3] += vec4<f32>(q[q3 + c]) * keys;
-    }
-    return s * sizes.scale;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -84,7 +61,9 @@ fn main(
             let key_block = e % blocks;
             let query_block = e / blocks;
             let query = first_query + query_block * 4u;
-            let s = score_block(q_origin, k_origin, stride, query, first_key + key_block * 4u);
+            let first = vec2<u32>(query, first_key + key_block * 4u);
+            let last = vec2<u32>(sizes.queries - 1u, last_key);
+            let s = score_block(vec2<u32>(q_origin, k_origin), stride, first, last);
             let at = query_block * 4u * KEY_BLOCKS + key_block;
             scores[at] = s[0];
             scores[at + KEY_BLOCKS] = s[1];

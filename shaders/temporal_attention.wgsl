@@ -4,6 +4,8 @@
 // frames of each against all frames: units · queries · t <= SCORES, t rounded up to 4.
 // Work is done in blocks of 4 queries: 4x4 scores, then 4 queries x 4 channels of the output.
 // Grid: (unit groups, query tiles, fold of x).
+#import score_block
+
 struct Sizes {
     units: u32,
     frames: u32,
@@ -29,33 +31,6 @@ fn unit_origin(unit: u32) -> u32 {
     let u = min(unit, sizes.units - 1u);
     let batch = u / sizes.lines;
     return (batch * sizes.frames * sizes.lines + u % sizes.lines) * sizes.width;
-}
-
-// The scores of 4 queries against 4 keys, one query a column of the result.
-fn score_block(origin: u32, stride: u32, query: u32, key: u32) -> mat4x4<f32> {
-    let last = sizes.frames - 1u;
-    let q0 = origin + min(query, last) * stride;
-    let q1 = origin + min(query + 1u, last) * stride;
-    let q2 = origin + min(query + 2u, last) * stride;
-    let q3 = origin + min(query + 3u, last) * stride;
-    let k0 = origin + min(key, last) * stride;
-    let k1 = origin + min(key + 1u, last) * stride;
-    let k2 = origin + min(key + 2u, last) * stride;
-    let k3 = origin + min(key + 3u, last) * stride;
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
-    for (var c = 0u; c < sizes.width; c++) {
-        let keys = mat4x4<f32>(
-            vec4<f32>(k[k0 + c]), vec4<f32>(k[k1 + c]), vec4<f32>(k[k2 + c]), vec4<f32>(k[k3 + c]),
-        );
-        s0 += vec4<f32>(q[q0 + c]) * keys;
-        s1 += vec4<f32>(q[q1 + c]) * keys;
-        s2 += vec4<f32>(q[q2 + c]) * keys;
-        s3 += vec4<f32>(q[q3 + c]) * keys;
-    }
-    return mat4x4<f32>(s0, s1, s2, s3) * sizes.scale;
 }
 
 // Softmax of one row of `blocks` vectors, of which the first `frames` entries count.
@@ -98,7 +73,10 @@ fn main(
         let query_block = (e / key_blocks) % query_blocks;
         let unit = e / (key_blocks * query_blocks);
         let query = first_query + query_block * 4u;
-        let s = score_block(unit_origin(first_unit + unit), stride, query, key_block * 4u);
+        let origin = unit_origin(first_unit + unit);
+        let first = vec2<u32>(query, key_block * 4u);
+        let last = vec2<u32>(sizes.frames - 1u);
+        let s = score_block(vec2<u32>(origin), stride, first, last);
         let at = (unit * sizes.group_queries + query_block * 4u) * key_blocks + key_block;
         scores[at] = s[0];
         scores[at + key_blocks] = s[1];

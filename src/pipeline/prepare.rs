@@ -206,6 +206,8 @@ impl Text2Video {
             "fps": self.fps,
             "steps": shot.sampling.steps,
             "video_guidance_scale": shot.guidance.scale,
+            "img_weight": shot.sampling.noise.img_weight,
+            "w_ind_noise": shot.sampling.noise.w_ind_noise,
             "seed": shot.sampling.seed,
             "rng": shot.sampling.rng,
         })

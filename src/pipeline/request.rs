@@ -96,7 +96,7 @@ pub struct VisionCondition {
 
 /// Frames given to the pipeline, as pictures or already encoded.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one stands for a whole shot")]
+#[allow(clippy::large_enum_variant, reason = "one stands for a whole shot")]
 pub enum ConditionFrames {
     /// Pictures, cropped and resized to the request's size.
     Pictures(Vec<Frame>),

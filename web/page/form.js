@@ -11,7 +11,7 @@ const LARGEST_SEED = 100_000_000;
 /** Fields that a link carries. */
 const FIELDS = [
   'prompt', 'negative', 'seconds', 'quality', 'size', 'steps', 'guidance', 'speed', 'fps', 'loop',
-  'sampler', 'seed', 'locked', 'preview', 'device',
+  'seed', 'locked', 'preview', 'device',
 ];
 
 export class Form {
@@ -103,7 +103,7 @@ export class Form {
 
   #steps() {
     const share = PRESETS[/** @type {keyof typeof PRESETS} */ (this.value('quality'))] ?? 1;
-    return this.model ? Math.max(1, Math.round(this.model.steps * share)) : undefined;
+    return this.model ? Math.max(2, Math.round(this.model.steps * share)) : undefined;
   }
 
   /** Writes beside sliders and into placeholders what they stand for. */

@@ -1,10 +1,11 @@
 // @ts-check
 // Bringing a model into the browser's private file system, piece by piece, checked by hash.
 import { Sha256 } from './musev.js';
-import { WHOLE, fileIn, folder, kept, unkept } from './storage.js';
+import { WHOLE, fileIn, folder, kept, remove, unkept } from './storage.js';
 
 /** @typedef {import('./types').Manifest} Manifest */
 /** @typedef {import('./types').ModelFile} ModelFile */
+/** @typedef {Manifest['files'][number]} Promised a file as the list of a model promises it */
 /** @typedef {{ event: 'download', path: string, bytes: number, of: number }} Download */
 
 /** Read back so many bytes at a time. */
@@ -18,81 +19,139 @@ const PIECE = 1 << 22;
  * @param {(download: Download) => void} tell
  */
 export async function install(base, manifest, tell) {
-  const of = manifest.files.reduce((sum, file) => sum + file.size, 0);
-  if (unkept.has(manifest.name) || JSON.stringify(await kept(manifest.name)) === JSON.stringify(manifest)) return;
+  if (unkept.has(manifest.name)) return;
+  const before = await kept(manifest.name);
+  if (JSON.stringify(before) === JSON.stringify(manifest)) return;
+  // Another version of the model: none of its files may stay among the new ones.
+  if (before) await remove(manifest.name);
   const top = await folder(manifest.name, true).catch(() => undefined);
-  let before = 0;
+  const of = manifest.files.reduce((sum, file) => sum + file.size, 0);
+  let done = 0;
   /** @type {ModelFile[]} */
   const held = [];
   for (const file of manifest.files) {
-    const report = (/** @type {number} */ at) =>
-      tell({ event: 'download', path: file.path, bytes: before + at, of });
     const url = new URL(file.path, new URL(base, location.href)).href;
+    const report = (/** @type {number} */ at) =>
+      tell({ event: 'download', path: file.path, bytes: done + at, of });
     if (top) await keep(top, url, file, report);
-    else held.push({ path: file.path, blob: await (await get(url, 0)).blob() });
-    before += file.size;
+    else held.push({ path: file.path, blob: await hold(url, file, report) });
+    done += file.size;
   }
-  if (!top) {
-    unkept.set(manifest.name, held);
-    return;
-  }
-  const marker = await (await fileIn(top, WHOLE, true)).createSyncAccessHandle();
-  const bytes = new TextEncoder().encode(JSON.stringify(manifest));
-  marker.truncate(0);
-  marker.write(bytes, { at: 0 });
-  marker.close();
+  if (top) await keepText(top, WHOLE, JSON.stringify(manifest));
+  else unkept.set(manifest.name, held);
 }
 
 /**
+ * Brings a file into the folder `top`. One that was there in part and turns out to be of another
+ * version begins anew.
  * @param {FileSystemDirectoryHandle} top
  * @param {string} url
- * @param {Manifest['files'][number]} file
+ * @param {Promised} file
  * @param {(bytes: number) => void} tell
  */
 async function keep(top, url, file, tell) {
-  const handle = await fileIn(top, file.path, true);
-  const access = await handle.createSyncAccessHandle();
-  const hash = new Sha256();
+  const access = await (await fileIn(top, file.path, true)).createSyncAccessHandle();
   try {
-    let at = access.getSize();
-    if (at > file.size) at = 0;
-    access.truncate(at);
-    for (let read = 0; read < at; ) {
-      const piece = new Uint8Array(Math.min(PIECE, at - read));
-      read += access.read(piece, { at: read });
-      hash.update(piece);
-    }
-    tell(at);
-    if (at < file.size) {
-      const response = await get(url, at);
-      if (!response.body) throw new Error(`${url}: nothing came`);
-      if (at > 0 && response.status !== 206) throw new Restart();
-      for await (const piece of response.body) {
-        access.write(piece, { at });
-        hash.update(piece);
-        at += piece.byteLength;
-        tell(at);
-      }
-    }
-    access.flush();
-    if (at !== file.size) throw new Error(`${file.path}: ${at} bytes came, ${file.size} were promised; try again`);
-    if (file.sha256 && hash.hex() !== file.sha256) {
-      access.truncate(0);
-      throw new Error(`${file.path} is damaged: its hash is not the promised one; try again`);
-    }
-  } catch (error) {
-    if (!(error instanceof Restart)) throw outOfRoom(error);
+    if (access.getSize() > 0 && (await goOn(access, url, file, tell))) return;
     access.truncate(0);
-    access.close();
-    return keep(top, url, file, tell);
+    if (await goOn(access, url, file, tell)) return;
+    access.truncate(0);
+    throw damaged(file);
+  } catch (error) {
+    throw outOfRoom(error);
   } finally {
-    hash.free();
     access.close();
   }
 }
 
-/** A server that cannot go on in the middle: the file begins anew. */
-class Restart extends Error {}
+/**
+ * Brings what is missing of a file; whether it is then what was promised.
+ * @param {FileSystemSyncAccessHandle} access
+ * @param {string} url
+ * @param {Promised} file
+ * @param {(bytes: number) => void} tell
+ */
+async function goOn(access, url, file, tell) {
+  const check = new Check(file);
+  let at = access.getSize();
+  for (let read = 0; read < at; ) {
+    const piece = new Uint8Array(Math.min(PIECE, at - read));
+    read += access.read(piece, { at: read });
+    check.add(piece);
+  }
+  tell(at);
+  if (at < file.size) {
+    const response = await get(url, at);
+    // A server that cannot go on in the middle sends the file from its beginning.
+    if (at > 0 && response.status !== 206) return false;
+    for await (const piece of response.body ?? []) {
+      access.write(piece, { at });
+      check.add(piece);
+      at += piece.byteLength;
+      tell(at);
+    }
+    access.flush();
+  }
+  return check.passes();
+}
+
+/**
+ * A file in memory, for browsers that keep none.
+ * @param {string} url
+ * @param {Promised} file
+ * @param {(bytes: number) => void} tell
+ */
+async function hold(url, file, tell) {
+  const check = new Check(file);
+  /** @type {Uint8Array<ArrayBuffer>[]} */
+  const pieces = [];
+  let at = 0;
+  for await (const piece of (await get(url, 0)).body ?? []) {
+    pieces.push(piece);
+    check.add(piece);
+    at += piece.byteLength;
+    tell(at);
+  }
+  if (!check.passes()) throw damaged(file);
+  return new Blob(pieces);
+}
+
+/** Size and hash of a file, told piece by piece. */
+class Check {
+  #size = 0;
+  #hash = new Sha256();
+
+  /** @param {Promised} file */
+  constructor(file) {
+    this.file = file;
+  }
+
+  /** @param {Uint8Array} piece */
+  add(piece) {
+    this.#size += piece.byteLength;
+    this.#hash.update(piece);
+  }
+
+  /** Whether it is what was promised. */
+  passes() {
+    const hash = this.#hash.hex();
+    this.#hash.free();
+    return this.#size === this.file.size && (!this.file.sha256 || this.file.sha256 === hash);
+  }
+}
+
+/** @param {Promised} file */
+function damaged(file) {
+  return new Error(`${file.path} came damaged: it is not of the promised size or hash; try again`);
+}
+
+/** @param {FileSystemDirectoryHandle} top @param {string} path @param {string} text */
+async function keepText(top, path, text) {
+  const access = await (await fileIn(top, path, true)).createSyncAccessHandle();
+  access.truncate(0);
+  access.write(new TextEncoder().encode(text), { at: 0 });
+  access.close();
+}
 
 /** @param {unknown} error */
 function outOfRoom(error) {

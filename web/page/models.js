@@ -140,8 +140,9 @@ export class Models {
     const onDevice = rest.reduce((sum, { elements }) => sum + elements * size, 0);
     const inWasm = (text?.elements ?? 0) * 4 + (this.limits ? 0 : onDevice);
     const largest = Math.max(...rest.map((network) => network.largest * size));
-    const told = [`Needs about ${bytes(onDevice)} on the device and ${bytes(inWasm)} in this tab, and as much again to work.`];
-    if (inWasm > WASM_BYTES / 2) told.push('That does not fit in a tab, which can hold 4 GB.');
+    const onCard = this.limits ? `${bytes(onDevice)} on the graphics card and ` : '';
+    const told = [`Its weights need ${onCard}${bytes(inWasm)} in this tab; working needs room besides.`];
+    if (inWasm > WASM_BYTES) told.push('That does not fit in a tab, which can hold 4 GB.');
     if (this.limits && largest > this.limits.maxStorageBufferBindingSize) {
       told.push(`Its largest tensor needs ${bytes(largest)} at once; this graphics card binds ${bytes(this.limits.maxStorageBufferBindingSize)}.`);
     }

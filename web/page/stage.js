@@ -17,7 +17,6 @@ export class Stage {
   result;
   #began = 0;
   #steps = 1;
-  #windows = 1;
   #done = 0;
 
   constructor() {
@@ -55,7 +54,7 @@ export class Stage {
   /** @param {number} steps */
   start(steps) {
     this.#began = performance.now();
-    [this.#steps, this.#windows, this.#done] = [steps, 1, 0];
+    [this.#steps, this.#done] = [steps, 0];
     element('working').hidden = false;
     element('downloads').hidden = true;
     element('made').textContent = '';
@@ -72,7 +71,6 @@ export class Stage {
   progress(progress, pixels) {
     if (!('event' in progress)) return;
     if (progress.event === 'window') {
-      this.#windows = progress.of;
       const share = (this.#done + (progress.index + 1) / progress.of) / this.#steps;
       const window = progress.of > 1 ? `, window ${progress.index + 1} of ${progress.of}` : '';
       this.#tell(share, `Step ${Math.min(this.#done + 1, this.#steps)} of ${this.#steps}${window}`);

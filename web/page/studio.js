@@ -28,11 +28,6 @@ export class Studio {
   #waiting = new Map();
   #next = 0;
 
-  /** Whether a worker runs. */
-  get isOpen() {
-    return this.#worker !== undefined;
-  }
-
   /**
    * @template {keyof Calls} Name
    * @param {Name} call

@@ -85,7 +85,6 @@ export interface Calls {
   generate: { takes: { wish: Wish; picture: PictureData | null }; gives: Made };
   convert: { takes: { webp: Uint8Array; settings: string; format: 'mp4' | 'gif' }; gives: Uint8Array<ArrayBuffer> };
   selfTest: { takes: {}; gives: null };
-  memory: { takes: {}; gives: number };
 }
 
 // What only workers have; TypeScript's own library for workers does not go with that for pages.

@@ -13,9 +13,8 @@ let device;
 /** @type {Studio | undefined} */
 let studio;
 
-const ready = init().then((instance) => {
+const ready = init().then(() => {
   on_panic((/** @type {string} */ message) => postMessage({ failure: 'panic', message }));
-  return instance;
 });
 
 watchGraphicsDevices();
@@ -99,10 +98,6 @@ const calls = {
     if (!device) throw new Error('no device was started');
     await device.self_test(tell);
     return null;
-  },
-
-  async memory() {
-    return (await ready).memory.buffer.byteLength;
   },
 };
 

@@ -2,7 +2,7 @@
 // model.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,20 +13,8 @@ const root = dirname(web);
 const dist = join(web, 'dist');
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
 
-/** The files of the default model that its networks need, and its card. */
-const MODEL_FILES = [
-  'settings.yaml',
-  'scheduler/scheduler_config.json',
-  'text_encoder/config.json',
-  'text_encoder/model.safetensors',
-  'tokenizer/merges.txt',
-  'tokenizer/tokenizer_config.json',
-  'tokenizer/vocab.json',
-  'unet/config.json',
-  'unet/model.safetensors',
-  'vae/config.json',
-  'vae/model.safetensors',
-];
+/** What a model is made of; its card and pictures are none of it. */
+const MODEL_FILE = /\.(json|safetensors|txt|yaml)$/;
 const EXAMPLES = ['sticker.png', 'cat.jpg', 'astronaut.jpg', 'coffee.jpg'];
 
 const run = (program, ...args) => execFileSync(program, args, { cwd: root, stdio: 'inherit' });
@@ -54,7 +42,9 @@ function wasm() {
 
 function model() {
   const from = join(root, 'configs', 'models', 'mini');
-  const files = MODEL_FILES.map((path) => {
+  const paths = readdirSync(from, { recursive: true }).filter((path) => MODEL_FILE.test(path)).sort();
+  const files = paths.map((name) => {
+    const path = name.replaceAll('\\', '/');
     const bytes = readFileSync(join(from, path));
     mkdirSync(dirname(join(dist, 'model', path)), { recursive: true });
     writeFileSync(join(dist, 'model', path), bytes);
@@ -74,9 +64,10 @@ function page() {
 
 /** What a first visit transfers. */
 function weigh() {
-  const files = execFileSync('find', [dist, '-type', 'f', '-not', '-name', '*.d.ts', '-not', '-name', 'README.md'], { encoding: 'utf8' });
   let total = 0;
-  for (const file of files.trim().split('\n')) {
+  for (const name of readdirSync(dist, { recursive: true })) {
+    const file = join(dist, name);
+    if (!statSync(file).isFile() || /\.(d\.ts|md)$/.test(name)) continue;
     const packed = /\.(wasm|js|css|html|json|txt|yaml|svg)$/.test(file);
     const size = packed ? gzipSync(readFileSync(file), { level: 9 }).length : statSync(file).size;
     total += size;

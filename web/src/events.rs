@@ -12,17 +12,13 @@ use crate::picture;
 /// Hands every event to a function of the page: the event as JSON, and of a preview the pixels.
 pub(crate) struct Listener {
     function: Function,
-    previews: bool,
+    /// Whether a preview is wanted after each step.
+    pub(crate) previews: bool,
 }
 
 impl Listener {
     pub(crate) fn new(function: Function) -> Self {
         Self { function, previews: false }
-    }
-
-    /// Asks for a preview after each step.
-    pub(crate) fn with_previews(self) -> Self {
-        Self { previews: true, ..self }
     }
 
     /// Calls the page's function; what it throws ends the work.

@@ -78,8 +78,8 @@ impl Device {
         format!("{:?}", self.inner.dtype).to_lowercase()
     }
 
-    /// Tests the device: every shader against its twin, the shapes of the denoiser against the CPU,
-    /// small networks against numbers of the original. `listener` hears of each check, as JSON.
+    /// Tests the device: every shader against its twin, the shapes of the denoiser against the CPU.
+    /// `listener` hears of each check, as JSON.
     pub async fn self_test(&self, listener: Function) {
         let listener = Listener::new(listener);
         musev::self_test(&self.inner, &mut |report| {
@@ -151,8 +151,8 @@ impl Studio {
     ) -> Result<Clip, JsError> {
         let wish = Wish::parse(&wish)?;
         let request = wish.video(&self.settings, picture)?;
-        let listener = Listener::new(listener);
-        let mut listener = if wish.wants_previews() { listener.with_previews() } else { listener };
+        let mut listener = Listener::new(listener);
+        listener.previews = wish.preview;
         let mut video = self.pipeline.text2video(&request, &mut listener).await?;
         video.comment = Some(request.summary(&self.name));
         Ok(Clip { video })

@@ -6,7 +6,6 @@ use wasm_bindgen::prelude::*;
 
 /// A picture that a video begins with.
 #[wasm_bindgen]
-#[derive(Clone)]
 pub struct Picture {
     pub(crate) frame: Frame,
 }
@@ -29,18 +28,6 @@ impl Picture {
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Picture, JsError> {
         let rgb = rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         Ok(Self { frame: Frame::new(width, height, rgb)? })
-    }
-
-    /// Pixels in a row.
-    #[wasm_bindgen(getter)]
-    pub fn width(&self) -> usize {
-        self.frame.width
-    }
-
-    /// Rows.
-    #[wasm_bindgen(getter)]
-    pub fn height(&self) -> usize {
-        self.frame.height
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Wish {
     guidance: Option<f64>,
     seed: u64,
     #[serde(default)]
-    preview: bool,
+    pub(crate) preview: bool,
     #[serde(default)]
     closed_loop: bool,
 }
@@ -35,10 +35,6 @@ pub(crate) struct Wish {
 impl Wish {
     pub(crate) fn parse(json: &str) -> std::result::Result<Self, serde_json::Error> {
         serde_json::from_str(json)
-    }
-
-    pub(crate) fn wants_previews(&self) -> bool {
-        self.preview
     }
 
     /// The video that is asked for.

@@ -18,7 +18,7 @@ async function violations(page) {
 }
 
 test('results stay over a reload until they are deleted, and links restore settings', async () => {
-  const { page, address, close } = await open({ webgpu: false, hash: '#seconds=0.5&steps=1&seed=5&locked=1' });
+  const { page, address, close } = await open({ webgpu: false, hash: '#seconds=0.5&steps=2&seed=5&locked=1' });
   try {
     await ready(page);
     await page.setInputFiles('#file', image('sticker.png'));
@@ -49,7 +49,7 @@ test('results stay over a reload until they are deleted, and links restore setti
 for (const colorScheme of ['light', 'dark']) {
   for (const [name, viewport] of [['desktop', { width: 1280, height: 900 }], ['phone', { width: 390, height: 844 }]]) {
     test(`no barrier for anyone: ${name}, ${colorScheme}`, async () => {
-      const { page, close } = await open({ webgpu: false, colorScheme, viewport, hash: '#seconds=0.5&steps=1&prompt=a%20face' });
+      const { page, close } = await open({ webgpu: false, colorScheme, viewport, hash: '#seconds=0.5&steps=2&prompt=a%20face' });
       try {
         await ready(page);
         await page.locator('#examples button').first().click();

@@ -1,12 +1,13 @@
 // What goes wrong ends in a clear message and a page that can start again.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fill, image, make, open, ready, root } from './browser.mjs';
 
-const QUICK = '#prompt=a%20face&seconds=0.5&steps=1&seed=1&locked=1';
+const QUICK = '#prompt=a%20face&seconds=0.5&steps=2&seed=1&locked=1';
 
 test('stopping works at once, and the next video is made', async () => {
   const { page, close } = await open({ webgpu: false, hash: '#prompt=a%20face&seconds=4&steps=200&seed=1&locked=1' });
@@ -20,7 +21,7 @@ test('stopping works at once, and the next video is made', async () => {
     await page.locator('#working').waitFor({ state: 'hidden' });
     assert.ok(Date.now() - begin < 5000, 'stopped late');
     await ready(page);
-    await fill(page, { seconds: 0.5, steps: 1 });
+    await fill(page, { seconds: 0.5, steps: 2 });
     await make(page);
   } finally {
     await close();
@@ -79,7 +80,7 @@ test('a model folder with a missing tensor is told by its name', async () => {
     await page.locator('details').first().evaluate((details) => { details.open = true; });
     await page.click('#models-open');
     await page.setInputFiles('#model-folder', model);
-    await page.locator('#model-plan', { hasText: 'Needs about' }).waitFor();
+    await page.locator('#model-plan', { hasText: 'Its weights need' }).waitFor();
     await page.getByRole('button', { name: 'Use this model' }).click();
     await page.locator('#message', { hasText: 'conv_in.bias' }).waitFor();
     await page.getByRole('button', { name: 'Use the default model' }).click();
@@ -110,10 +111,36 @@ test('damaged and cut downloads are told, and go on', async () => {
     await page.locator('#message p').first().waitFor();
     trouble = 'damaged';
     await page.reload();
-    await page.locator('#message', { hasText: 'hash' }).waitFor();
+    await page.locator('#message', { hasText: 'came damaged' }).waitFor();
     trouble = '';
     await page.getByRole('button', { name: 'Try again' }).click();
     await ready(page);
+  } finally {
+    await close();
+  }
+});
+
+test('a new version of the model takes the place of the one that was kept', async () => {
+  let isNew = false;
+  const dist = join(root, 'web', 'dist', 'model');
+  const settings = readFileSync(join(dist, 'settings.yaml'), 'utf8').replace('steps: 12', 'steps: 14');
+  const alter = (request, response) => {
+    const path = new URL(request.url, 'http://localhost').pathname;
+    if (!isNew || !['/model/manifest.json', '/model/settings.yaml'].includes(path)) return false;
+    const manifest = JSON.parse(readFileSync(join(dist, 'manifest.json'), 'utf8'));
+    const file = manifest.files.find(({ path }) => path === 'settings.yaml');
+    file.sha256 = createHash('sha256').update(settings).digest('hex');
+    response.end(path.endsWith('.json') ? JSON.stringify(manifest) : settings);
+    return true;
+  };
+  const { page, close } = await open({ webgpu: false, alter });
+  try {
+    for (const steps of ['12', '14']) {
+      await ready(page);
+      assert.equal(await page.locator('[name=steps]').getAttribute('placeholder'), steps);
+      isNew = true;
+      await page.reload();
+    }
   } finally {
     await close();
   }

@@ -46,7 +46,7 @@ test('with WebGPU, a visitor gets the native result', () => visit(true));
 test('without WebGPU, the processor makes the same video, and the page says so', () => visit(false));
 
 test('other formats hold the video too', async () => {
-  const { page, close } = await open({ webgpu: false, hash: '#seconds=0.5&steps=1&seed=3&locked=1' });
+  const { page, close } = await open({ webgpu: false, hash: '#seconds=0.5&steps=2&seed=3&locked=1' });
   try {
     await ready(page);
     await page.setInputFiles('#file', image('cat.jpg'));

@@ -1,9 +1,6 @@
 //! From options to the library's settings.
 
-use musev::{
-    FirstFrame, Guidance, Length, ModelSettings, NegativePrompts, Noise, Request, Sampling,
-    TaskDefaults, Text2Video, Window,
-};
+use musev::{Length, ModelSettings, NegativePrompts, TaskDefaults, Window};
 
 use super::options::{Motion, Text2videoArgs, Windows};
 
@@ -35,58 +32,33 @@ pub(crate) fn defaults(
     args: &Text2videoArgs,
     settings: &ModelSettings,
 ) -> anyhow::Result<TaskDefaults> {
-    let negative = &settings.negative_prompt;
-    let video_negative = args.input.video_negative_prompt.as_ref().unwrap_or(negative);
-    Ok(TaskDefaults {
-        video: video(args, settings),
-        length: length(&args.motion, settings.fps)?,
-        width: settings.width,
-        height: settings.height,
-        img_length_ratio: args.motion.img_length_ratio,
-        negative_prompt: negative.clone(),
-        video_negative_prompt: video_negative.clone(),
-        add_static_video_prompt: args.input.add_static_video_prompt,
-        negative_prompts: match &args.input.negprompt_cfg_path {
-            Some(path) => NegativePrompts::open(path)?,
-            None => NegativePrompts::builtin()?,
-        },
-    })
-}
-
-fn video(args: &Text2videoArgs, settings: &ModelSettings) -> Text2Video {
-    let sampling = &args.sampling;
-    Text2Video {
-        shot: Request {
-            sampling: Sampling {
-                steps: settings.steps,
-                seed: 0,
-                rng: sampling.rng,
-                noise: Noise {
-                    noise_type: sampling.noise_type,
-                    w_ind_noise: sampling.w_ind_noise,
-                    img_weight: (!sampling.no_img_based_video_noise).then_some(settings.img_weight),
-                },
-            },
-            guidance: Guidance {
-                scale: settings.video_guidance_scale,
-                end: sampling.video_guidance_scale_end,
-                method: sampling.video_guidance_scale_method,
-            },
-            window: (&args.windows).into(),
-            ..Request::default()
-        },
-        shots: args.motion.n_batch as usize,
-        first_frame: FirstFrame {
-            negative: String::new(),
-            steps: settings.num_inference_steps,
-            guidance_scale: settings.guidance_scale,
-        },
-        redraw_condition_image: args.first_frame.redraw_condition_image,
-        n_vision_condition: args.motion.n_vision_condition as usize,
-        fix_condition_images: args.motion.fix_condition_images,
-        need_hist_match: args.motion.need_hist_match,
-        fps: settings.fps as f32,
+    let (sampling, motion) = (&args.sampling, &args.motion);
+    let mut defaults = TaskDefaults::of(settings, length(motion, settings.fps)?)?;
+    defaults.img_length_ratio = motion.img_length_ratio;
+    defaults.add_static_video_prompt = args.input.add_static_video_prompt;
+    if let Some(negative) = &args.input.video_negative_prompt {
+        defaults.video_negative_prompt.clone_from(negative);
     }
+    if let Some(path) = &args.input.negprompt_cfg_path {
+        defaults.negative_prompts = NegativePrompts::open(path)?;
+    }
+    let video = &mut defaults.video;
+    video.shots = motion.n_batch as usize;
+    video.redraw_condition_image = args.first_frame.redraw_condition_image;
+    video.n_vision_condition = motion.n_vision_condition as usize;
+    video.fix_condition_images = motion.fix_condition_images;
+    video.need_hist_match = motion.need_hist_match;
+    video.shot.window = (&args.windows).into();
+    video.shot.guidance.end = sampling.video_guidance_scale_end;
+    video.shot.guidance.method = sampling.video_guidance_scale_method;
+    video.shot.sampling.rng = sampling.rng;
+    let noise = &mut video.shot.sampling.noise;
+    noise.noise_type = sampling.noise_type;
+    noise.w_ind_noise = sampling.w_ind_noise;
+    if sampling.no_img_based_video_noise {
+        noise.img_weight = None;
+    }
+    Ok(defaults)
 }
 
 impl From<&Windows> for Window {
