@@ -299,6 +299,7 @@ element('downloads').addEventListener('click', ({ target }) => {
 });
 window.addEventListener('hashchange', () => form.restore(location.hash));
 models.onChoice = restart;
+studio.onBroken = (error) => fail(error);
 accept(element('drop'), /** @type {HTMLInputElement} */ (element('file')), take);
 showExamples();
 form.restore(location.hash);

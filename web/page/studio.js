@@ -27,6 +27,8 @@ export class Studio {
   /** @type {Map<number, { resolve: (gives: any) => void, reject: (error: Error) => void, listener?: Listener }>} */
   #waiting = new Map();
   #next = 0;
+  /** Hears of a worker that broke while nothing was asked of it. @type {(error: Broken) => void} */
+  onBroken = () => {};
 
   /**
    * @template {keyof Calls} Name
@@ -51,6 +53,7 @@ export class Studio {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const { reject } of waiting) reject(reason);
+    if (reason instanceof Broken && waiting.length === 0) this.onBroken(reason);
   }
 
   #open() {

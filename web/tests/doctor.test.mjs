@@ -12,7 +12,7 @@ test('every check of the self-test passes on WebGPU', async () => {
     await page.locator('#test-summary', { hasText: 'checks' }).waitFor({ timeout: 1_200_000 });
     const lines = await page.locator('#test-lines tr').allInnerTexts();
     assert.deepEqual(lines.filter((line) => !line.endsWith('pass')), []);
-    assert.ok(lines.some((line) => line.startsWith('kernel_conv2d')), lines.join('\n'));
+    assert.ok(lines.some((line) => line.startsWith('kernel_conv_3x3')), lines.join('\n'));
     assert.match(await page.locator('#test-summary').innerText(), /^All \d+ checks passed/);
   } finally {
     await close();
