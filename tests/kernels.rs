@@ -4,7 +4,9 @@
 mod common;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use musev::kernels::{self, Conv2dGeometry, GroupNormOptions, GuidedStep, reference};
+use musev::kernels::{
+    self, Conv2dGeometry, GroupNormOptions, GuidedStep, Projection, Side, reference,
+};
 
 use common::device;
 use half::f16;
@@ -172,6 +174,45 @@ fn attention_equals_its_twin() {
 #[test]
 fn attention_folds_a_grid_over_65535() {
     attention_case(66_001, [1, 2], 1, 4);
+}
+
+fn project_case(n: usize, positions: usize, [c_in, c_out]: [usize; 2]) {
+    let device = device();
+    for precision in precisions(1e-5, &device) {
+        let (weight, weight32) = precision.pair([c_in, c_out], noise(c_in * c_out, 2));
+        let (bias, bias32) = precision.pair([c_out], noise(c_out, 3));
+        for from in [Side::Tokens, Side::Pixels] {
+            let shape = match from {
+                Side::Tokens => [n, positions, c_in],
+                Side::Pixels => [n, c_in, positions],
+            };
+            let (x, x32) = precision.pair(shape, noise(n * positions * c_in, 1));
+            for (to, has_bias) in [(Side::Tokens, true), (Side::Pixels, false)] {
+                let of = |weight: &Tensor<2>, bias: &Tensor<1>| Projection {
+                    weight: weight.clone(),
+                    bias: has_bias.then(|| bias.clone()),
+                };
+                // Of `project` the CPU has a loop of ours; graphics adapters have burn's.
+                let ours = if kernels::runs_shaders(&device) {
+                    kernels::tiled_project
+                } else {
+                    kernels::project
+                };
+                let got = ours(x.clone(), of(&weight, &bias), from, to);
+                let want = reference::project(x32.clone(), of(&weight32, &bias32), from, to);
+                let name = format!("project {n} {positions} {c_in} {c_out} {from:?} {to:?}");
+                precision.assert_close(got, want, &name);
+            }
+        }
+    }
+}
+
+#[test]
+fn project_equals_its_twin() {
+    project_case(1, 1, [1, 1]);
+    project_case(2, 65, [17, 130]);
+    project_case(3, 21, [64, 64]);
+    project_case(1, 200, [320, 96]);
 }
 
 fn temporal_attention_case([b, t, n, heads, d]: [usize; 5]) {

@@ -8,7 +8,9 @@ use burn::tensor::{DType, Device, Shape, Tensor, module};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::kernels::{self, Conv2dGeometry, GroupNormOptions, GuidedStep, reference};
+use crate::kernels::{
+    self, Conv2dGeometry, GroupNormOptions, GuidedStep, Projection, Side, reference,
+};
 use crate::random::{Generator, Rng};
 
 /// The time of one operation at one size.
@@ -44,17 +46,27 @@ struct Operation {
     burn: Option<Implementation>,
 }
 
-/// Measures every operation on `device` in `dtype`, and tells each row as it is known.
+/// Measures the operations called `wanted`, all if none is named, on `device` in `dtype`, and tells
+/// each row as it is known.
 ///
 /// # Errors
-/// When the device fails.
+/// When no operation has such a name, or the device fails.
 pub async fn bench_kernels(
     device: &Device,
     dtype: DType,
+    wanted: &[String],
     tell: &mut dyn FnMut(&KernelTiming),
 ) -> Result<()> {
+    let mut operations = operations();
+    if let Some(unknown) = wanted.iter().find(|&name| operations.iter().all(|o| o.name != name)) {
+        let mut names: Vec<_> = operations.iter().map(|operation| operation.name).collect();
+        names.dedup();
+        let reason = format!("`{unknown}` is unknown; there are {}", names.join(", "));
+        return Err(Error::request("OPERATION", reason));
+    }
+    operations.retain(|operation| wanted.is_empty() || wanted.iter().any(|w| operation.name == w));
     let mut generator = Generator::new(Rng::TorchCpu, 0);
-    for operation in operations() {
+    for operation in operations {
         let operands: Operands = operation
             .operands
             .iter()
@@ -116,6 +128,8 @@ fn operations() -> Vec<Operation> {
         group_norm([1, 128, 256, 256], 1),
         attention(13, [1024, 1024], 8, 40),
         attention(13, [256, 77], 8, 80),
+        linear([13 * 1024, 320], 320),
+        linear([13 * 64, 1280], 1280),
         temporal_attention([1, 13, 1024, 8, 40]),
         temporal_attention([1, 13, 64, 8, 160]),
         temporal_attention([1, 128, 64, 8, 40]),
@@ -183,6 +197,30 @@ fn attention(b: usize, [n, m]: [usize; 2], heads: usize, d: usize) -> Operation 
         musev: with(kernels::streaming_attention),
         twin: with(reference::attention),
         burn: Some(with(kernels::attention)),
+    }
+}
+
+/// The shader that serves browsers, against what serves the rest.
+fn linear([rows, c_in]: [usize; 2], c_out: usize) -> Operation {
+    type Project = fn(Tensor<3>, Projection, Side, Side) -> Tensor<3>;
+    let with = move |project: Project| -> Implementation {
+        Box::new(move |o| {
+            let projection = Projection {
+                weight: o[1].clone().reshape([c_in, c_out]),
+                bias: Some(o[2].clone()),
+            };
+            let x = o[0].clone().reshape([1, rows, c_in]);
+            project(x, projection, Side::Tokens, Side::Tokens).flatten(0, 2)
+        })
+    };
+    Operation {
+        name: "project",
+        shape: format!("[{rows}, {c_in}] -> {c_out}"),
+        gflop: Some((2 * rows * c_in * c_out) as f64 / 1e9),
+        operands: vec![[rows, c_in].into(), [c_in, c_out].into(), [c_out].into()],
+        musev: with(kernels::tiled_project),
+        twin: with(reference::project),
+        burn: Some(with(kernels::project)),
     }
 }
 

@@ -4,7 +4,9 @@
 use burn::tensor::{DType, Tensor};
 
 use super::{Checks, noise};
-use crate::kernels::{self, Conv2dGeometry, GroupNormOptions, GuidedStep, reference};
+use crate::kernels::{
+    self, Conv2dGeometry, GroupNormOptions, GuidedStep, Projection, Side, reference,
+};
 
 /// Error of a long sum in float32.
 const TOLERANCE: f64 = 5e-5;
@@ -14,6 +16,7 @@ pub(super) async fn run(checks: &mut Checks<'_>) {
         let mut kernels = Kernels { checks, dtype, tolerance: TOLERANCE * factor };
         kernels.norms().await;
         kernels.attentions().await;
+        kernels.projections().await;
         kernels.temporal_attentions().await;
         kernels.convolutions().await;
         kernels.steps().await;
@@ -62,6 +65,29 @@ impl Kernels<'_, '_> {
             let (v, v32) = self.pair([2, keys, 4 * width], 11);
             let want = reference::attention(q32, k32, v32, 4);
             self.compare(name, kernels::streaming_attention(q, k, v, 4), want).await;
+        }
+    }
+
+    async fn projections(&mut self) {
+        use Side::{Pixels, Tokens};
+        let (tokens, tokens32) = self.pair([3, 45, 70], 21);
+        let (pixels, pixels32) = self.pair([3, 70, 45], 22);
+        let (weight, weight32) = self.pair([70, 130], 23);
+        let (bias, bias32) = self.pair([130], 24);
+        for (name, from, to, has_bias) in [
+            ("project_tokens", Tokens, Tokens, true),
+            ("project_to_pixels", Tokens, Pixels, false),
+            ("project_to_tokens", Pixels, Tokens, true),
+            ("project_pixels", Pixels, Pixels, false),
+        ] {
+            let (x, x32) = if from == Tokens { (&tokens, &tokens32) } else { (&pixels, &pixels32) };
+            let of = |weight: &Tensor<2>, bias: &Tensor<1>| Projection {
+                weight: weight.clone(),
+                bias: has_bias.then(|| bias.clone()),
+            };
+            let got = kernels::tiled_project(x.clone(), of(&weight, &bias), from, to);
+            let want = reference::project(x32.clone(), of(&weight32, &bias32), from, to);
+            self.compare(name, got, want).await;
         }
     }
 

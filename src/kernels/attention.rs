@@ -6,7 +6,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, module};
 
-use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised_like};
+use super::bridge::{
+    BURN_TUNES, Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised_like,
+};
 use super::flex::{self, CpuOps};
 use super::source::Shader;
 
@@ -31,11 +33,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
     streaming_attention(q, k, v, heads)
 }
 
-/// Whether burn's attention is tuned, and then the fastest. In browsers it is not, and stores the
-/// scores.
-const BURN_TUNES: bool = cfg!(not(target_family = "wasm"));
-
-/// The same as [`attention`], by the shader that serves browsers.
+/// The same as [`attention`], by the shader that serves browsers, where burn would store the scores.
 pub fn streaming_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     let width = q.dims()[2] / heads;
     if shader_serves(&q) && width.is_multiple_of(4) && items(width).is_some() {

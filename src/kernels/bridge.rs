@@ -10,8 +10,13 @@ use cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use super::conv2d::{self, Conv2dGeometry};
 use super::group_norm::{self, GroupNormOptions};
 use super::guided_step::{self, GuidedStep};
+use super::project::{self, Side};
 use super::source::Shader;
 use super::{attention, temporal_attention, temporal_conv, window_scatter};
+
+/// Whether burn tunes its own operations to the device, and is then hard to beat. In browsers it
+/// does not.
+pub(super) const BURN_TUNES: bool = cfg!(not(target_family = "wasm"));
 
 /// Whether the shaders serve tensors like `x`: float32 or float16 on a device whose compiler takes
 /// WGSL text. CUDA, the compilers to SPIR-V and MSL, and every device that records gradients have
@@ -47,6 +52,16 @@ pub(super) trait ShaderOps: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         heads: usize,
+    ) -> FloatTensor<Self>;
+
+    /// See [`super::project`].
+    #[fusion(dtype = x, shape = project::output_shape(x, weight, *from, *to))]
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        from: Side,
+        to: Side,
     ) -> FloatTensor<Self>;
 
     /// See [`super::temporal_attention`].
@@ -107,6 +122,16 @@ impl ShaderOps for CubeBackend {
 
     fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, heads: usize) -> CubeTensor {
         attention::launch(q, k, v, heads)
+    }
+
+    fn project(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        from: Side,
+        to: Side,
+    ) -> CubeTensor {
+        project::launch(x, weight, bias, (from, to))
     }
 
     fn temporal_attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, heads: usize) -> CubeTensor {

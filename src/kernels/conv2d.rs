@@ -7,6 +7,7 @@ use burn::tensor::{Shape, Tensor, module};
 
 use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised};
 use super::flex::{self, CpuOps};
+use super::project::{self, Projection, Side, project};
 use super::source::Shader;
 
 /// Stride and zero padding of a [`conv2d`].
@@ -46,6 +47,9 @@ pub fn conv2d(
             bias.into_dispatch(),
             geometry,
         ));
+    }
+    if shader_serves(&x) && is_pointwise(&weight, geometry) {
+        return pointwise(x, weight, bias, project);
     }
     if flex::serves(&x) {
         return Tensor::from_dispatch(<Dispatch as CpuOps>::conv2d(
@@ -139,8 +143,8 @@ pub fn reference(
     geometry: Conv2dGeometry,
 ) -> Tensor<4> {
     let Conv2dGeometry { stride, pad_begin, pad_end } = geometry;
-    if weight.dims()[2] == 1 && geometry == Conv2dGeometry::new(1, 0) {
-        return pointwise(x, weight, bias);
+    if is_pointwise(&weight, geometry) {
+        return pointwise(x, weight, bias, project::reference);
     }
     let (x, padding) = if pad_begin == pad_end {
         (x, pad_begin)
@@ -151,11 +155,21 @@ pub fn reference(
     module::conv2d(x, weight, Some(bias), options)
 }
 
-/// A 1×1 convolution, as the matrix product that it is.
-fn pointwise(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+fn is_pointwise(weight: &Tensor<4>, geometry: Conv2dGeometry) -> bool {
+    weight.dims()[2] == 1 && geometry == Conv2dGeometry::new(1, 0)
+}
+
+/// A 1×1 convolution, as the linear map that it is.
+fn pointwise(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    map: fn(Tensor<3>, Projection, Side, Side) -> Tensor<3>,
+) -> Tensor<4> {
     let [n, c_in, h, w] = x.dims();
     let c_out = weight.dims()[0];
-    let pixels = x.reshape([n, c_in, h * w]);
-    let out = weight.reshape([1, c_out, c_in]).matmul(pixels) + bias.reshape([1, c_out, 1]);
+    let weight = weight.reshape([c_out, c_in]).transpose();
+    let projection = Projection { weight, bias: Some(bias) };
+    let out = map(x.reshape([n, c_in, h * w]), projection, Side::Pixels, Side::Pixels);
     out.reshape([n, c_out, h, w])
 }

@@ -25,7 +25,7 @@ pub use geglu::geglu;
 pub use group_norm::{GroupNormOptions, group_norm};
 pub use guided_step::{GuidedStep, guided_step};
 pub use layer_norm::layer_norm;
-pub use project::{Projection, Side, project};
+pub use project::{Projection, Side, project, tiled_project};
 pub use source::{InputAccess, shader_variants};
 pub use temporal_attention::temporal_attention;
 pub use temporal_conv::temporal_conv;

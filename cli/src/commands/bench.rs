@@ -19,7 +19,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Time every operation of ours against its twin in plain tensor operations and burn's own.
-    Kernels(DeviceArgs),
+    Kernels(KernelsArgs),
     /// Time the denoiser at production size against the device's own matrix product.
     Unet(UnetArgs),
 }
@@ -32,6 +32,15 @@ struct DeviceArgs {
     /// Measure in this precision: auto, f32 or f16.
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     dtype: Precision,
+}
+
+#[derive(Args, Debug)]
+struct KernelsArgs {
+    /// Measure only these operations; without a name, all.
+    #[arg(value_name = "OPERATION")]
+    operations: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -72,15 +81,16 @@ fn start(args: &DeviceArgs) -> musev::Result<OpenDevice> {
     Ok(device)
 }
 
-fn kernels(args: &DeviceArgs, json: bool) -> anyhow::Result<()> {
-    let device = start(args)?;
+fn kernels(args: &KernelsArgs, json: bool) -> anyhow::Result<()> {
+    let device = start(&args.device)?;
     let mut told = Ok(());
     let tell = &mut |timing: &KernelTiming| {
         if told.is_ok() {
             told = tell_kernel(timing, &device.description, json);
         }
     };
-    pollster::block_on(musev::bench_kernels(&device.device, device.dtype.into(), tell))?;
+    let wanted = args.operations.as_slice();
+    pollster::block_on(musev::bench_kernels(&device.device, device.dtype.into(), wanted, tell))?;
     told
 }
 
