@@ -100,10 +100,24 @@ fn yes() -> bool {
     true
 }
 
-/// AdamW with warm-up and cosine decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+/// What makes an update of gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// AdamW for all weights (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    #[default]
+    AdamW,
+    /// Muon for the weights that are matrices, AdamW for the others (Jordan et al. 2024; Liu et al.
+    /// 2025, arXiv:2502.16982). Costs a few products of matrices an update.
+    Muon,
+}
+
+/// The optimiser, with warm-up and cosine decay.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
+    /// What makes updates of gradients.
+    pub kind: OptimizerKind,
     /// The highest learning rate.
     pub learning_rate: f64,
     /// The learning rate at the end, as a share of the highest.
@@ -112,9 +126,9 @@ pub struct OptimizerConfig {
     pub warmup_steps: usize,
     /// Weight decay.
     pub weight_decay: f32,
-    /// Decay of the mean of the gradients.
+    /// AdamW's decay of the mean of the gradients.
     pub beta_1: f32,
-    /// Decay of the mean of their squares.
+    /// AdamW's decay of the mean of their squares.
     pub beta_2: f32,
     /// Gradients of all parameters together are scaled down to this norm.
     pub max_grad_norm: f64,
@@ -125,6 +139,7 @@ pub struct OptimizerConfig {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
+            kind: OptimizerKind::default(),
             learning_rate: 1e-4,
             final_share: 0.1,
             warmup_steps: 200,

@@ -10,12 +10,15 @@ use super::config::TrainConfig;
 use super::files::write_whole;
 use super::frechet::frechet;
 use super::model::{Denoiser, ModelFolder};
+use super::objective::{DenoiserBatch, NoiseSchedule};
 use super::sample::{Sampler, sheet, spread};
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::media::{self, Frame};
 use crate::models::vae::AutoencoderKL;
+use crate::nn::frames::unfold;
 use crate::prompt::ClipTokenizer;
+use crate::random::{Generator, Rng};
 
 /// Clips of the contact sheet.
 const SHEET: usize = 12;
@@ -29,6 +32,8 @@ const PICTURES_PROMPTED: usize = 10;
 const MOTIONS: [&str; 3] = ["nodding", "shaking", "turning"];
 /// As many seeds.
 const SEEDS: [u64; 3] = [0, 1, 2];
+/// Strengths of noise that the denoiser is tried at.
+const TIMESTEPS: [usize; 7] = [20, 100, 250, 450, 650, 850, 999];
 /// Cells along either side that latents are pooled over.
 const CELLS: usize = 2;
 
@@ -61,6 +66,21 @@ pub struct Evaluation {
     pub change_by_words: f64,
     /// How much they differ by the seed, with the same words.
     pub change_by_seed: f64,
+    /// How well clips are seen through noise of each strength.
+    pub denoising: Vec<DenoisingError>,
+}
+
+/// How far what the denoiser takes a noisy clip for is from that clip, in latents.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DenoisingError {
+    /// Strength of the noise.
+    pub timestep: usize,
+    /// Mean squared error of the prediction, the loss of training.
+    pub loss: f64,
+    /// Mean squared error of the clip that follows from it.
+    pub of_clip: f64,
+    /// The same of the condition frame repeated.
+    pub of_still: f64,
 }
 
 /// Measures the model in the folder `model` on at most `count` clips that `config` holds out, and
@@ -102,9 +122,10 @@ pub fn evaluate(
     }
     write_sheet(&pairs, sheet_path)?;
     let (change_by_words, change_by_seed) = changes(&animator, &clips, &chosen)?;
+    let denoising = denoising(&animator, &pairs, (&clips, &chosen), config)?;
     let autoencoder_psnr = autoencoder_psnr(&clips, &chosen, (&vae, device))?;
     let found = compare(&pairs, (&vae, device));
-    Ok(Evaluation { autoencoder_psnr, change_by_words, change_by_seed, ..found })
+    Ok(Evaluation { autoencoder_psnr, change_by_words, change_by_seed, denoising, ..found })
 }
 
 /// A model that animates pictures.
@@ -142,6 +163,43 @@ fn changes(animator: &Animator, clips: &Clips, chosen: &[usize]) -> Result<(f64,
         by_seed.push(mean_change(&SEEDS.iter().map(seeds).collect::<Result<Vec<_>>>()?));
     }
     Ok((mean(&by_words), mean(&by_seed)))
+}
+
+/// The denoiser's errors on real clips under noise of several strengths.
+fn denoising(
+    animator: &Animator,
+    pairs: &[Pair],
+    (clips, chosen): (&Clips, &[usize]),
+    config: &TrainConfig,
+) -> Result<Vec<DenoisingError>> {
+    let Animator { denoiser, tokenizer, sampler, .. } = animator;
+    let schedule = NoiseSchedule::new(&sampler.scheduler);
+    let vae = &sampler.vae;
+    let mut found: Vec<DenoisingError> = TIMESTEPS
+        .iter()
+        .map(|&timestep| DenoisingError { timestep, ..DenoisingError::default() })
+        .collect();
+    for ((real, _), &index) in pairs.iter().zip(chosen) {
+        let images = image_tensor::from_frames(real, &sampler.device);
+        let clean = unfold(vae.encode(images).mean * vae.scaling_factor(), real.len());
+        let first = clean.clone().narrow(2, 0, 1);
+        let still = (clean.clone().narrow(2, 1, real.len() - 1) - first).powi_scalar(2).mean();
+        let still: f64 = still.into_scalar();
+        let prompt = config.denoiser.prompt(&clips.clips[index].caption, 0);
+        let text = denoiser.text(tokenizer, &[prompt], &sampler.device)?;
+        for error in &mut found {
+            let batch =
+                DenoiserBatch { clean: clean.clone(), text: text.clone(), conditioned: true };
+            let noise = &mut Generator::new(Rng::TorchCpu, index as u64);
+            let at = [error.timestep];
+            let loss = schedule.loss_at(&denoiser.unet, batch, &at, (&config.denoiser, noise))?;
+            let loss: f64 = loss.into_scalar();
+            error.loss += loss / pairs.len() as f64;
+            error.of_clip += loss * schedule.of_clip(error.timestep) / pairs.len() as f64;
+            error.of_still += still / pairs.len() as f64;
+        }
+    }
+    Ok(found)
 }
 
 /// Mean absolute difference between every two of `clips`, in grey levels.

@@ -14,6 +14,7 @@ mod frechet;
 mod latents;
 mod log;
 mod model;
+mod muon;
 mod objective;
 mod optimizer;
 mod sample;
@@ -30,9 +31,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
 pub use config::{
-    AutoencoderConfig, DataConfig, DenoiserConfig, OptimizerConfig, Stage, TrainConfig,
+    AutoencoderConfig, DataConfig, DenoiserConfig, OptimizerConfig, OptimizerKind, Stage,
+    TrainConfig,
 };
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{DenoisingError, Evaluation, evaluate};
 pub use log::Record;
 
 use crate::checkpoint::Weights;
@@ -144,7 +146,7 @@ fn run<T: Task>(
     let folder = StateFolder::new(&config.output);
     let mut model = numbered(task.build(&device)?);
     let mut mean = model.valid();
-    let mut optimizer = optimizer(&config.optimizer);
+    let mut optimizer = optimizer(&config.optimizer, &model);
     let mut step = 0;
     if let Some(saved) = folder.open()? {
         model = task.restored(model, &saved.weights, &device)?;

@@ -62,6 +62,16 @@ impl NoiseSchedule {
         Self { alphas_cumprod, prediction_type }
     }
 
+    /// The squared error of the clip that follows from a prediction, for a squared error of 1 of
+    /// the prediction.
+    pub(super) fn of_clip(&self, timestep: usize) -> f64 {
+        let alpha = f64::from(self.alphas_cumprod[timestep]);
+        match self.prediction_type {
+            PredictionType::Epsilon => (1.0 - alpha) / alpha,
+            PredictionType::VPrediction => 1.0 - alpha,
+        }
+    }
+
     /// Squared error of the prediction at a random timestep for each clip (Ho et al. 2020,
     /// arXiv:2006.11239). The condition frame is clean and not predicted.
     ///
@@ -74,20 +84,36 @@ impl NoiseSchedule {
         config: &DenoiserConfig,
         draw: &mut Draw,
     ) -> Result<Tensor<1>> {
+        let count = batch.clean.dims()[0];
+        let timesteps: Vec<usize> =
+            (0..count).map(|_| draw.below(self.alphas_cumprod.len())).collect();
+        self.loss_at(unet, batch, &timesteps, (config, &mut draw.noise()))
+    }
+
+    /// The same at given timesteps, one for each clip.
+    ///
+    /// # Shapes
+    /// - output: `[1]`
+    pub(super) fn loss_at(
+        &self,
+        unet: &UNet3DConditionModel,
+        batch: DenoiserBatch,
+        timesteps: &[usize],
+        (config, noise): (&DenoiserConfig, &mut Generator),
+    ) -> Result<Tensor<1>> {
         let DenoiserBatch { clean, text, conditioned } = batch;
         let device = clean.device();
         let [b, c, length, h, w] = clean.dims();
         let given = usize::from(conditioned);
         let frames = length - given;
         let target = clean.clone().narrow(2, given, frames);
-        let timesteps: Vec<usize> = (0..b).map(|_| draw.below(self.alphas_cumprod.len())).collect();
         let factor = |of: fn(f32) -> f32| {
             let values: Vec<f32> =
                 timesteps.iter().map(|&t| of(self.alphas_cumprod[t]).sqrt()).collect();
             Tensor::<5>::from_data(TensorData::new(values, [b, 1, 1, 1, 1]), &device)
         };
         let (signal, sigma) = (factor(|alpha| alpha), factor(|alpha| 1.0 - alpha));
-        let noise = config.noise.draw([b, c, frames, h, w], &mut draw.noise(), &device);
+        let noise = config.noise.draw([b, c, frames, h, w], noise, &device);
         let noisy = target.clone() * signal.clone() + noise.clone() * sigma.clone();
         let wanted = match self.prediction_type {
             PredictionType::Epsilon => noise,

@@ -1,24 +1,59 @@
-//! One update of the weights: clipped gradients, AdamW, and a running mean of the weights.
+//! One update of the weights: clipped gradients, the optimiser, and a running mean of the weights.
 
 use std::f64::consts::PI;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 
-use super::config::OptimizerConfig;
+use super::config::{OptimizerConfig, OptimizerKind};
+use super::muon::Muon;
 
 /// AdamW's denominator; small, for branches of a network begin with tiny gradients.
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser of `config`, without state.
-pub(super) fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
-    AdamWConfig::new()
+/// The optimiser of `config` for `module`, without state.
+pub(super) fn optimizer<M: Module>(config: &OptimizerConfig, module: &M) -> ModuleOptimizer {
+    let adam_w = AdamWConfig::new()
         .with_beta_1(config.beta_1)
         .with_beta_2(config.beta_2)
         .with_epsilon(EPSILON)
         .with_weight_decay(config.weight_decay)
-        .init()
+        .init();
+    match config.kind {
+        OptimizerKind::AdamW => adam_w,
+        OptimizerKind::Muon => {
+            let mut matrices = Matrices::default();
+            module.visit(&mut matrices);
+            let group = ParamGroup::from_ids(matrices.ids);
+            adam_w.with_group(group, Muon::new(f64::from(config.weight_decay)), None)
+        }
+    }
+}
+
+/// Weights that take vectors to vectors. Tables of embeddings are lists of vectors, and the first
+/// and the last layer deal with few channels that differ in kind.
+#[derive(Default)]
+struct Matrices {
+    path: Vec<String>,
+    ids: Vec<ParamId>,
+}
+
+impl ModuleVisitor for Matrices {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let others = ["token_embedding", "position_embedding", "conv_in", "conv_out"];
+        if D > 1 && !self.path.iter().any(|name| others.contains(&name.as_str())) {
+            self.ids.push(param.id);
+        }
+    }
 }
 
 impl OptimizerConfig {
