@@ -13,7 +13,9 @@ let device;
 /** @type {Studio | undefined} */
 let studio;
 
-const ready = init().then(() => {
+const ready = init().then(({ memory }) => {
+  // Within reach of the browser's console, to see how much is taken; it never shrinks.
+  Object.assign(globalThis, { wasmMemory: memory });
   on_panic((/** @type {string} */ message) => postMessage({ failure: 'panic', message }));
 });
 
