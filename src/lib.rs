@@ -66,4 +66,6 @@ pub use training::emoji::{FetchEvent, Fetched, fetch as fetch_emoji};
 #[cfg(feature = "train")]
 pub use training::vocabulary::{MIN_VOCABULARY_SIZE, VOCABULARY_SIZE, Vocabulary, read_captions};
 #[cfg(feature = "train")]
-pub use training::{Evaluation, Record as TrainRecord, TrainConfig, TrainEvent, evaluate, train};
+pub use training::{
+    DenoisingError, Evaluation, Record as TrainRecord, TrainConfig, TrainEvent, evaluate, train,
+};
