@@ -50,15 +50,7 @@ async function prepare() {
     return true;
   } catch (error) {
     prepared = undefined;
-    /** @type {Choice[]} */
-    const choices = [['Try again', restart]];
-    if (!models.isDefault) {
-      choices.push(['Use the default model', () => {
-        models.reset();
-        return restart();
-      }]);
-    }
-    fail(error, choices);
+    fail(error, [['Try again', restart], ...otherModel()]);
     return false;
   }
 }
@@ -98,6 +90,18 @@ function restart() {
   return prepare();
 }
 
+/** What is left where the chosen model does not work. @returns {Choice[]} */
+function otherModel() {
+  if (models.isDefault) return [];
+  return [['Use the default model', () => { models.reset(); return restart(); }]];
+}
+
+/** What is left where the graphics card does not work. @returns {Choice[]} */
+function otherDevice() {
+  if (!models.limits) return [];
+  return [['Start again on the processor', () => { form.set('device', 'cpu'); return restart(); }]];
+}
+
 /** @param {unknown} error @param {Choice[]} [choices] */
 function fail(error, choices) {
   if (error instanceof Cancelled) return;
@@ -108,17 +112,14 @@ function fail(error, choices) {
     return;
   }
   console.error(message);
-  const memory = /out of memory|allocat|unreachable executed/i.test(message);
+  const memory = /out of memory|allocat|^(Uncaught RuntimeError: )?unreachable/i.test(message);
   const reason = error.kind === 'lost' ? 'The graphics device was lost: the driver stopped it, or the computer slept.'
-    : memory ? 'There is not enough memory for this. Take a smaller size or a shorter video.'
+    : memory ? 'There is not enough memory for this. Take a smaller size, a shorter video or another model.'
     : 'musev stopped working.';
   delete document.documentElement.dataset.ready;
   prepared = undefined;
   button('go').disabled = true;
-  stage.say(reason, [
-    ['Start again', restart],
-    ['Start again on the processor', () => { form.set('device', 'cpu'); return restart(); }],
-  ], message);
+  stage.say(reason, [['Start again', restart], ...otherDevice(), ...otherModel()], message);
 }
 
 async function make() {

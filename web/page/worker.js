@@ -111,6 +111,8 @@ onmessage = async ({ data: { id, call, takes } }) => {
     const work = /** @type {(takes: any, tell: any) => Promise<any>} */ (calls[/** @type {keyof Calls} */ (call)]);
     postMessage({ id, gives: await work(takes, tell) });
   } catch (error) {
+    // Memory that is not to be had ends in one of these, without a panic.
+    if (error instanceof WebAssembly.RuntimeError) postMessage({ failure: 'panic', message: error.message });
     postMessage({ id, error: error instanceof Error ? error.message : String(error) });
   }
 };

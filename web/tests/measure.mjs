@@ -12,7 +12,9 @@ const since = (begin) => ((performance.now() - begin) / 1000).toFixed(1);
 
 /** Most memory that the wasm module took; it never gives any back. */
 async function wasmMemory(page) {
-  const taken = await page.workers()[0].evaluate(() => globalThis.wasmMemory.buffer.byteLength);
+  const worker = page.workers()[0];
+  if (!worker) return 'the worker ended';
+  const taken = await worker.evaluate(() => globalThis.wasmMemory.buffer.byteLength);
   return `${(taken / 1e6).toFixed(0)} MB of wasm memory`;
 }
 
@@ -56,6 +58,7 @@ async function load(folder, webgpu) {
   const { page, close } = await open({ webgpu });
   try {
     await ready(page);
+    await fill(page, {});
     await page.click('#models-open');
     await page.setInputFiles('#model-folder', folder);
     const plan = page.locator('#model-plan');
@@ -64,8 +67,8 @@ async function load(folder, webgpu) {
     const begin = performance.now();
     await plan.getByRole('button').click();
     await page.locator('html:not([data-ready])').waitFor({ state: 'attached' });
-    const device = await Promise.race([ready(page), page.locator('#message p').innerText()]);
-    console.log(`${device}: ${since(begin)} s, ${await wasmMemory(page)}, at most ${browserMemory()}`);
+    const device = await Promise.race([ready(page), page.locator('#message p').first().innerText()]);
+    console.log(`${device}: loaded after ${since(begin)} s, ${await wasmMemory(page)}, at most ${browserMemory()}`);
   } finally {
     await close();
   }

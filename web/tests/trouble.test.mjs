@@ -44,6 +44,26 @@ test('a lost graphics device is told, and a new one taken', async () => {
   }
 });
 
+test('too little memory is told, and the page starts again', async () => {
+  const { page, close } = await open({ webgpu: false, hash: QUICK });
+  try {
+    await ready(page);
+    // Takes all that a tab can address, but a little.
+    await page.workers()[0].evaluate(() => {
+      const pages = 65536;
+      const { wasmMemory } = globalThis;
+      wasmMemory.grow(pages - wasmMemory.buffer.byteLength / pages - 16);
+    });
+    await page.click('#go');
+    await page.locator('#message', { hasText: 'not enough memory' }).waitFor();
+    await page.getByRole('button', { name: 'Start again', exact: true }).click();
+    await ready(page);
+    await make(page);
+  } finally {
+    await close();
+  }
+});
+
 test('broken pictures are told', async () => {
   const { page, close } = await open({ webgpu: false, hash: QUICK });
   const folder = mkdtempSync(join(tmpdir(), 'musev-web-'));
