@@ -2,7 +2,7 @@
 //
 //   npm run measure                what a visitor waits for
 //   npm run measure -- FOLDER      putting the model in FOLDER on the device
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { image, fill, make, open, ready } from './browser.mjs';
 
 const FIRST = '#prompt=a%20grinning%20face%2C%20nodding&seconds=1&steps=2&seed=11&locked=1';
@@ -20,6 +20,7 @@ async function wasmMemory(page) {
 
 /** Most memory that the browser's processes held, by their kind, where the system tells it. */
 function browserMemory() {
+  if (!existsSync('/proc')) return 'what this system does not tell';
   const peaks = {};
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   for (const id of processes) {
