@@ -39,6 +39,20 @@ pub(super) fn alphas_cumprod(betas: &[f32]) -> Vec<f32> {
         .collect()
 }
 
+/// The variances that leave nothing of the signal at the last timestep (Lin et al. 2023,
+/// arXiv:2305.08891, algorithm 1).
+pub(super) fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
+    let roots: Vec<f32> = alphas_cumprod(betas).into_iter().map(f32::sqrt).collect();
+    let (Some(first), Some(last)) = (roots.first(), roots.last()) else {
+        return Vec::new();
+    };
+    let stretch = first / (first - last);
+    let alphas_bar: Vec<f32> =
+        roots.iter().map(|root| ((root - last) * stretch).powi(2)).collect();
+    let before = std::iter::once(1.0).chain(alphas_bar.iter().copied());
+    alphas_bar.iter().zip(before).map(|(alpha_bar, before)| 1.0 - alpha_bar / before).collect()
+}
+
 /// PyTorch's float32 `linspace`, which counts the second half back from the end.
 fn linspace(start: f32, end: f32, count: usize) -> Vec<f32> {
     let step = (end - start) / count.saturating_sub(1).max(1) as f32;

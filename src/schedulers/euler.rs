@@ -4,9 +4,13 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::betas::{BetaSchedule, alphas_cumprod};
+use super::betas::{BetaSchedule, alphas_cumprod, rescale_zero_terminal_snr};
 use super::{LinearUpdate, PredictionType, Scheduler, TimestepSpacing};
 use crate::error::{Error, Result};
+
+/// What is taken for no signal at all, so that noise over signal stays a number: 2^-24, diffusers'
+/// choice.
+const LAST_SIGNAL: f32 = 1.0 / 16_777_216.0;
 
 /// The keys of a `scheduler_config.json` that this sampler reads, with diffusers' defaults for
 /// those the file leaves out: a default of the class that wrote the file does not count.
@@ -33,7 +37,7 @@ pub struct EulerDiscreteSchedulerConfig {
     pub interpolation_type: String,
     /// Sigmas as Karras et al. space them: not supported. Default false.
     pub use_karras_sigmas: bool,
-    /// Betas rescaled to zero terminal SNR: not supported. Default false.
+    /// Whether training left nothing of the signal at the last timestep. Default false.
     pub rescale_betas_zero_snr: bool,
 }
 
@@ -106,9 +110,9 @@ impl EulerDiscreteSchedulerConfig {
                     .to_owned(),
             );
         }
-        if self.rescale_betas_zero_snr {
-            return Err("rescale_betas_zero_snr is not supported by the Euler sampler; set it to \
-                        false or remove it"
+        if self.rescale_betas_zero_snr && self.prediction_type == PredictionType::Epsilon {
+            return Err("rescale_betas_zero_snr leaves nothing to predict the noise from; set \
+                        prediction_type to v_prediction"
                 .to_owned());
         }
         if self.interpolation_type != "linear" {
@@ -147,7 +151,14 @@ impl EulerDiscreteSchedulerConfig {
 
     /// The share of the signal in the variance at each training timestep.
     pub(crate) fn alphas_cumprod(&self) -> Vec<f32> {
-        alphas_cumprod(&self.betas())
+        if !self.rescale_betas_zero_snr {
+            return alphas_cumprod(&self.betas());
+        }
+        let mut alphas = alphas_cumprod(&rescale_zero_terminal_snr(&self.betas()));
+        if let Some(last) = alphas.last_mut() {
+            *last = LAST_SIGNAL;
+        }
+        alphas
     }
 
     /// Noise over signal at each training timestep.
