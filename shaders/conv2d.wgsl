@@ -3,6 +3,7 @@
 // Grid: (tiles of channels, tiles of pixels folded into y and z); see implicit_gemm.
 const KERNEL = 3u;
 const TAPS = KERNEL * KERNEL;
+#import outer
 #import implicit_gemm
 
 struct Sizes {

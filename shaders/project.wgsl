@@ -3,6 +3,8 @@
 // from one channel to the next tell. weight: [c_in, c_out]; bias: [c_out].
 // Grid: (tiles of channels, tiles of rows folded into y and z). A workgroup computes 64 x 64 of y,
 // an invocation 8 x 8 of them, in blocks of 4 x 4.
+#import outer
+
 const TILE = 64u;
 const QUADS = TILE / 4u;
 const LANES = TILE / 8u;
@@ -70,10 +72,6 @@ fn load(first_channel: u32, first_row: u32, first_k: u32, lane: u32) {
             weight_at(at, channel + 3u),
         );
     }
-}
-
-fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
 }
 
 fn store(channel: u32, row: u32, block: mat4x4<f32>) {

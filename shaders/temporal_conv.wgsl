@@ -3,6 +3,7 @@
 // x: [b·t, c_in, positions]; weight: [c_out, c_in, 3]; bias: [c_out]; y: [b·t, c_out, positions].
 // Grid: (tiles of channels, tiles of pixels folded into y and z); see implicit_gemm.
 const TAPS = 3u;
+#import outer
 #import implicit_gemm
 
 struct Sizes {

@@ -2,7 +2,7 @@
 // input channels · TAPS. A is the weight, staged tile by tile; B is gathered from x, not staged.
 // A workgroup computes 32 channels x TILE_N pixels, an invocation 16 x 8 of them: one read then
 // serves many products, and reads are what the time goes to.
-// Needs: const TAPS; x, weight, bias, y: array<Elem>; Place { origin, taps } from locate(pixel):
+// Needs: outer; const TAPS; x, weight, bias, y: array<Elem>; Place { origin, taps } from locate(pixel):
 // x[origin + tap_offset(tap) + channel · in_plane] is read where bit `tap` of taps is set;
 // sizes: out_channels, in_channels, pixels (of all images), in_plane and out_plane (positions of one
 // channel of x and y).
@@ -42,10 +42,6 @@ fn load_a(first_channel: u32, first_k: u32, lane: u32) {
 fn gather(place: Place, tap: u32, offset: u32) -> f32 {
     let inside = ((place.taps >> tap) & 1u) != 0u;
     return select(0.0, f32(x[select(0u, place.origin + offset, inside)]), inside);
-}
-
-fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
 }
 
 // Where channel 0 of a pixel goes in y.

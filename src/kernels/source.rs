@@ -21,7 +21,8 @@ macro_rules! files {
 const SHADERS: &[(&str, &str)] = files!("":
     "attention", "conv2d", "group_norm_silu", "group_norm_statistics", "guided_step", "project",
     "temporal_attention", "temporal_conv", "window_scatter");
-const INCLUDES: &[(&str, &str)] = files!("include/": "implicit_gemm", "reduce", "score_block");
+const INCLUDES: &[(&str, &str)] =
+    files!("include/": "implicit_gemm", "outer", "reduce", "score_block");
 
 /// How a shader may see the buffers it only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,8 +47,7 @@ pub(super) fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
         return Vec::new();
     };
     let stretch = first / (first - last);
-    let alphas_bar: Vec<f32> =
-        roots.iter().map(|root| ((root - last) * stretch).powi(2)).collect();
+    let alphas_bar: Vec<f32> = roots.iter().map(|root| ((root - last) * stretch).powi(2)).collect();
     let before = std::iter::once(1.0).chain(alphas_bar.iter().copied());
     alphas_bar.iter().zip(before).map(|(alpha_bar, before)| 1.0 - alpha_bar / before).collect()
 }

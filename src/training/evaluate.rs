@@ -66,11 +66,20 @@ pub struct Evaluation {
     pub change_by_words: f64,
     /// How much they differ by the seed, with the same words.
     pub change_by_seed: f64,
-    /// How well clips are seen through noise of each strength.
-    pub denoising: Vec<DenoisingError>,
+    /// How well clips are seen through noise.
+    pub denoising: DenoisingErrors,
 }
 
-/// How far what the denoiser takes a noisy clip for is from that clip, in latents.
+/// How far what the denoiser takes noisy clips for is from those clips, in latents.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DenoisingErrors {
+    /// Mean squared error of the condition frame repeated, to compare with.
+    pub of_still: f64,
+    /// The denoiser's, at noise of each strength.
+    pub timesteps: Vec<DenoisingError>,
+}
+
+/// The denoiser's error at one strength of noise.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DenoisingError {
     /// Strength of the noise.
@@ -79,8 +88,6 @@ pub struct DenoisingError {
     pub loss: f64,
     /// Mean squared error of the clip that follows from it.
     pub of_clip: f64,
-    /// The same of the condition frame repeated.
-    pub of_still: f64,
 }
 
 /// Measures the model in the folder `model` on at most `count` clips that `config` holds out, and
@@ -171,23 +178,23 @@ fn denoising(
     pairs: &[Pair],
     (clips, chosen): (&Clips, &[usize]),
     config: &TrainConfig,
-) -> Result<Vec<DenoisingError>> {
+) -> Result<DenoisingErrors> {
     let Animator { denoiser, tokenizer, sampler, .. } = animator;
     let schedule = NoiseSchedule::new(&sampler.scheduler);
     let vae = &sampler.vae;
-    let mut found: Vec<DenoisingError> = TIMESTEPS
-        .iter()
-        .map(|&timestep| DenoisingError { timestep, ..DenoisingError::default() })
-        .collect();
+    let at = |&timestep| DenoisingError { timestep, ..DenoisingError::default() };
+    let mut found =
+        DenoisingErrors { of_still: 0.0, timesteps: TIMESTEPS.iter().map(at).collect() };
     for ((real, _), &index) in pairs.iter().zip(chosen) {
         let images = image_tensor::from_frames(real, &sampler.device);
         let clean = unfold(vae.encode(images).mean * vae.scaling_factor(), real.len());
         let first = clean.clone().narrow(2, 0, 1);
         let still = (clean.clone().narrow(2, 1, real.len() - 1) - first).powi_scalar(2).mean();
         let still: f64 = still.into_scalar();
+        found.of_still += still / pairs.len() as f64;
         let prompt = config.denoiser.prompt(&clips.clips[index].caption, 0);
         let text = denoiser.text(tokenizer, &[prompt], &sampler.device)?;
-        for error in &mut found {
+        for error in &mut found.timesteps {
             let batch =
                 DenoiserBatch { clean: clean.clone(), text: text.clone(), conditioned: true };
             let noise = &mut Generator::new(Rng::TorchCpu, index as u64);
@@ -196,7 +203,6 @@ fn denoising(
             let loss: f64 = loss.into_scalar();
             error.loss += loss / pairs.len() as f64;
             error.of_clip += loss * schedule.of_clip(error.timestep) / pairs.len() as f64;
-            error.of_still += still / pairs.len() as f64;
         }
     }
     Ok(found)

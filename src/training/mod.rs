@@ -34,7 +34,7 @@ pub use config::{
     AutoencoderConfig, DataConfig, DenoiserConfig, OptimizerConfig, OptimizerKind, Stage,
     TrainConfig,
 };
-pub use evaluate::{DenoisingError, Evaluation, evaluate};
+pub use evaluate::{DenoisingError, DenoisingErrors, Evaluation, evaluate};
 pub use log::Record;
 
 use crate::checkpoint::Weights;
