@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod error;
 pub mod files;
 pub mod image_tensor;
+mod json;
 pub mod kernels;
 pub mod media;
 pub mod models;
@@ -61,6 +62,7 @@ pub use pipeline::{
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;
+pub use schedulers::SchedulerKind;
 #[cfg(feature = "train")]
 pub use training::emoji::{FetchEvent, Fetched, fetch as fetch_emoji};
 #[cfg(feature = "train")]

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules below the pipeline, which may import them all.
-const BELOW_PIPELINE: [&str; 12] = [
+const BELOW_PIPELINE: [&str; 13] = [
     "checkpoint",
     "config",
     "device",
     "files",
     "image_tensor",
+    "json",
     "kernels",
     "media",
     "models",
@@ -31,6 +32,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("error", vec![]),
         ("files", vec![]),
         ("image_tensor", vec!["media"]),
+        ("json", vec![]),
         ("kernels", vec![]),
         ("media", vec![]),
         ("models", vec!["kernels", "nn"]),
@@ -38,7 +40,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("pipeline", below_pipeline),
         ("prompt", vec!["files"]),
         ("random", vec![]),
-        ("schedulers", vec!["random"]),
+        ("schedulers", vec!["json"]),
         ("training", with_pipeline),
     ])
 }

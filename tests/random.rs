@@ -146,7 +146,7 @@ fn video_fusion_draws_the_shared_frame_first() {
 }
 
 #[test]
-fn skipping_advances_a_generator_as_drawing_does() {
+fn adding_no_noise_advances_a_generator_as_drawing_does() {
     let device = common::device();
     let shape = [1, 1, 3, 2, 2];
     let pairs = Rng::ALL.into_iter().flat_map(|rng| NoiseType::ALL.map(|kind| (rng, kind)));
@@ -154,7 +154,8 @@ fn skipping_advances_a_generator_as_drawing_does() {
         let noise = Noise { noise_type, ..Noise::default() };
         let (mut drawn, mut skipped) = (Generator::new(rng, 5), Generator::new(rng, 5));
         noise.draw(shape, &mut drawn, &device);
-        noise.skip(shape, &mut skipped);
+        let latents = noise.add(Tensor::ones(shape, &device), 0.0, &mut skipped);
+        assert_eq!(values(latents), [1.0; 12]);
         assert_eq!(drawn.normal(&[9]), skipped.normal(&[9]));
     }
 }

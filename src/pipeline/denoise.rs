@@ -10,7 +10,7 @@ use crate::pipeline::latents::{insert_condition, remove_condition};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::window::last_positions;
 use crate::pipeline::{Mode, Plan};
-use crate::schedulers::Scheduler;
+use crate::schedulers::{LinearUpdate, Scheduler};
 
 /// The UNet with everything about a shot that stays the same from step to step.
 pub(crate) struct Denoiser<'a> {
@@ -19,29 +19,48 @@ pub(crate) struct Denoiser<'a> {
     pub(crate) dtype: FloatDType,
     pub(crate) conditioning: &'a Conditioning,
     pub(crate) plan: &'a Plan,
+    pub(crate) scheduler: &'a dyn Scheduler,
+}
+
+/// What one step hands to the next.
+pub(crate) struct State {
+    /// `[1, 4, t, h, w]`
+    pub(crate) latents: Tensor<5>,
+    /// What the scheduler keeps of the step before, in the same shape.
+    pub(crate) kept: Option<Tensor<5>>,
 }
 
 impl Denoiser<'_> {
-    /// Latents `[1, 4, t, h, w]` of the generated frames after step `index`.
+    /// Latents of the generated frames after step `index`, its fresh noise not yet added.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`] when `watch` breaks.
     pub(crate) fn step(
         &self,
-        latents: Tensor<5>,
+        State { latents, kept }: State,
         index: usize,
-        scheduler: &dyn Scheduler,
         watch: &mut dyn Watch,
-    ) -> Result<Tensor<5>> {
+    ) -> Result<State> {
+        let scheduler = self.scheduler;
         let scaled = latents.clone() * scheduler.input_scale(index);
         let (sum, counter) = self.predict_noise(scaled, scheduler.timesteps()[index], watch)?;
-        let update = scheduler.update(index);
-        let step = GuidedStep {
-            guidance_scale: self.plan.guidance.get(index).copied(),
-            sample_coefficient: update.sample,
-            output_coefficient: update.output,
+        let combine = |update: LinearUpdate| {
+            let step = GuidedStep {
+                guidance_scale: self.plan.guidance.get(index).copied(),
+                sample_coefficient: update.sample,
+                output_coefficient: update.output,
+            };
+            kernels::guided_step(latents.clone(), sum.clone(), counter.clone(), step)
         };
-        Ok(kernels::guided_step(latents, sum, counter, step))
+        let step = scheduler.step(index);
+        let next = combine(step.linear);
+        Ok(State {
+            latents: match kept {
+                Some(kept) => next + kept * step.kept,
+                None => next,
+            },
+            kept: scheduler.keeps(index).map(combine),
+        })
     }
 
     /// The UNet's predictions summed over all windows, and how many windows saw each frame.

@@ -7,12 +7,12 @@ use crate::image_tensor;
 use crate::media::{Filter, Frame, crop_resize};
 use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
-use crate::pipeline::denoise::Denoiser;
+use crate::pipeline::denoise::{Denoiser, State};
 use crate::pipeline::latents::insert_condition;
 use crate::pipeline::watch::{Event, Watch, report};
-use crate::pipeline::{ConditionFrames, Plan, Request, Size, VisionCondition};
+use crate::pipeline::{ConditionFrames, Plan, Request, Sampling, Size, VisionCondition};
 use crate::random::Generator;
-use crate::schedulers::{EulerDiscreteSchedulerConfig, Scheduler};
+use crate::schedulers::{Scheduler, SchedulerConfig};
 
 /// The networks that turn noise into pictures, with their scheduler's configuration.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Engine {
     /// Precision of both networks; latents and pictures stay float32.
     pub dtype: FloatDType,
     /// How noise falls from step to step.
-    pub scheduler: EulerDiscreteSchedulerConfig,
+    pub scheduler: SchedulerConfig,
     /// Where everything lives.
     pub device: Device,
 }
@@ -74,22 +74,27 @@ impl Engine {
     ) -> Result<Shot> {
         let plan = Plan::new(request, self.vae.downscale())?;
         let conditioning = self.conditioning(request, text)?;
-        let scheduler = self.scheduler.init(plan.steps)?;
-        let mut latents =
-            self.initial_latents(request, &plan, &conditioning, &scheduler, generator)?;
+        let Sampling { scheduler, eta, noise, .. } = request.sampling;
+        let scheduler = self.scheduler.init(scheduler, plan.steps, eta)?;
+        let scheduler = scheduler.as_ref();
+        let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator)?;
         let denoiser = Denoiser {
             unet: &self.unet,
             dtype: self.dtype,
             conditioning: &conditioning,
             plan: &plan,
+            scheduler,
         };
-        for index in 0..plan.steps {
-            latents = denoiser.step(latents, index, &scheduler, watch)?;
+        let mut state = State { latents, kept: None };
+        for index in 0..scheduler.timesteps().len() {
+            state = denoiser.step(state, index, watch)?;
             if scheduler.draws_noise(index) {
-                request.sampling.noise.skip(latents.dims(), generator);
+                let share = scheduler.step(index).noise;
+                state.latents = noise.add(state.latents, share, generator);
             }
-            self.finish_step(&latents, index, &plan, watch).await?;
+            self.finish_step(&state.latents, index, scheduler.timesteps().len(), watch).await?;
         }
+        let latents = state.latents;
         Ok(Shot {
             latents: match conditioning.vision {
                 Some(condition) => insert_condition(condition, latents, &plan.condition_positions),
@@ -181,13 +186,13 @@ impl Engine {
         &self,
         latents: &Tensor<5>,
         index: usize,
-        plan: &Plan,
+        of: usize,
         watch: &mut dyn Watch,
     ) -> Result<()> {
         image_tensor::read(latents.clone().narrow(2, 0, 1)).await?;
-        report(watch, Event::Step { index, of: plan.steps, latents })?;
+        report(watch, Event::Step { index, of, latents })?;
         if watch.wants_preview(index) {
-            let middle = latents.clone().narrow(2, plan.frames / 2, 1);
+            let middle = latents.clone().narrow(2, latents.dims()[2] / 2, 1);
             for frame in image_tensor::to_frames(self.decode_latents(middle)).await? {
                 report(watch, Event::Preview(frame))?;
             }

@@ -10,7 +10,7 @@ use crate::config::{ModelSettings, ModelSpec};
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::prompt::ClipTokenizer;
-use crate::schedulers::EulerDiscreteSchedulerConfig;
+use crate::schedulers::SchedulerConfig;
 
 /// The files of a model: on disk, or inside musev.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct ModelFiles {
     pub name: String,
     /// What it is run with where the user says nothing.
     pub settings: ModelSettings,
-    pub(super) scheduler: EulerDiscreteSchedulerConfig,
+    pub(super) scheduler: SchedulerConfig,
     pub(super) tokenizer: ClipTokenizer,
     pub(super) text_encoder: NetworkFiles,
     pub(super) vae: NetworkFiles,
@@ -57,7 +57,7 @@ impl ModelFiles {
         Ok(Self {
             name: spec.name.clone(),
             settings: spec.settings.clone(),
-            scheduler: EulerDiscreteSchedulerConfig::from_json(
+            scheduler: SchedulerConfig::from_json(
                 &scheduler.display().to_string(),
                 &files.read_text(&scheduler)?,
             )?,

@@ -96,12 +96,22 @@ impl Noise {
         }
     }
 
-    /// Advances `generator` as [`Noise::draw`] does.
-    pub fn skip(&self, shape: [usize; 5], generator: &mut Generator) {
-        if self.noise_type == NoiseType::VideoFusion {
-            generator.normal(&one_frame(shape));
+    /// `latents` with fresh noise, `share` times as strong. `generator` advances whatever the
+    /// share.
+    ///
+    /// # Shapes
+    /// - `latents`, output: `[b, c, t, h, w]`
+    pub fn add(&self, latents: Tensor<5>, share: f64, generator: &mut Generator) -> Tensor<5> {
+        let shape = latents.dims();
+        if share == 0.0 {
+            if self.noise_type == NoiseType::VideoFusion {
+                generator.normal(&one_frame(shape));
+            }
+            generator.normal(&shape);
+            return latents;
         }
-        generator.normal(&shape);
+        let noise = self.draw(shape, generator, &latents.device());
+        latents + noise * share
     }
 
     /// `noise` with the mean of the condition frames mixed in, if this noise is to have it.

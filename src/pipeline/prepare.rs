@@ -205,6 +205,8 @@ impl Text2Video {
             "shots": self.shots,
             "fps": self.fps,
             "steps": shot.sampling.steps,
+            "scheduler": shot.sampling.scheduler,
+            "eta": shot.sampling.eta,
             "video_guidance_scale": shot.guidance.scale,
             "img_weight": shot.sampling.noise.img_weight,
             "w_ind_noise": shot.sampling.noise.w_ind_noise,

@@ -7,6 +7,7 @@ use crate::config::ModelSettings;
 use crate::media::Frame;
 use crate::pipeline::{Guidance, Noise, Window};
 use crate::random::Rng;
+use crate::schedulers::SchedulerKind;
 
 /// One shot: a clip denoised as a whole, in overlapping windows.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,10 @@ impl Default for Size {
 pub struct Sampling {
     /// Denoising steps.
     pub steps: usize,
+    /// Which sampler takes them.
+    pub scheduler: SchedulerKind,
+    /// DDIM: share of fresh noise in every step, 0 to 1.
+    pub eta: f64,
     /// Seed of the noise.
     pub seed: u64,
     /// Which generator turns the seed into noise.
@@ -81,7 +86,14 @@ impl Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { steps: 10, seed: 0, rng: Rng::default(), noise: Noise::default() }
+        Self {
+            steps: 10,
+            scheduler: SchedulerKind::default(),
+            eta: 0.0,
+            seed: 0,
+            rng: Rng::default(),
+            noise: Noise::default(),
+        }
     }
 }
 

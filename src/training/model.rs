@@ -18,7 +18,7 @@ use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
 use crate::pipeline::encode_chunks;
 use crate::pipeline::files::{origin, read_config};
 use crate::prompt::{ClipTokenizer, chunk_prompts};
-use crate::schedulers::EulerDiscreteSchedulerConfig;
+use crate::schedulers::SchedulerConfig;
 
 /// Name of the weights that are written into a part's folder.
 pub(super) const FILE: &str = "model.safetensors";
@@ -123,12 +123,9 @@ impl ModelFolder {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn scheduler(&self) -> Result<EulerDiscreteSchedulerConfig> {
+    pub(super) fn scheduler(&self) -> Result<SchedulerConfig> {
         let path = self.part("scheduler").join("scheduler_config.json");
-        EulerDiscreteSchedulerConfig::from_json(
-            &path.display().to_string(),
-            &Files::disk().read_text(&path)?,
-        )
+        SchedulerConfig::from_json(&path.display().to_string(), &Files::disk().read_text(&path)?)
     }
 
     /// Copies the settings and all parts to `target`, of the `trained` ones only their

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::models::unet_3d::{UNet3DConditionModel, UNet3DInput};
 use crate::models::vae::AutoencoderKL;
 use crate::random::Generator;
-use crate::schedulers::{EulerDiscreteSchedulerConfig, PredictionType};
+use crate::schedulers::{ForwardProcess, PredictionType, SchedulerConfig};
 
 /// How far pictures are from what the autoencoder makes of them (Kingma & Welling 2013,
 /// arXiv:1312.6114, with the error's norms weighted).
@@ -50,23 +50,20 @@ pub(super) struct DenoiserBatch {
 
 /// How noise is added, and what the denoiser predicts of it.
 pub(super) struct NoiseSchedule {
-    alphas_cumprod: Vec<f32>,
-    prediction_type: PredictionType,
+    process: ForwardProcess,
 }
 
 impl NoiseSchedule {
     /// That of the sampler's configuration, so that training and sampling agree.
-    pub(super) fn new(scheduler: &EulerDiscreteSchedulerConfig) -> Self {
-        let (alphas_cumprod, prediction_type) =
-            (scheduler.alphas_cumprod(), scheduler.prediction_type);
-        Self { alphas_cumprod, prediction_type }
+    pub(super) fn new(scheduler: &SchedulerConfig) -> Self {
+        Self { process: scheduler.forward_process() }
     }
 
     /// The squared error of the clip that follows from a prediction, for a squared error of 1 of
     /// the prediction.
     pub(super) fn of_clip(&self, timestep: usize) -> f64 {
-        let alpha = f64::from(self.alphas_cumprod[timestep]);
-        match self.prediction_type {
+        let alpha = self.process.alpha_cumprod(timestep);
+        match self.process.prediction_type() {
             PredictionType::Epsilon => (1.0 - alpha) / alpha,
             PredictionType::VPrediction => 1.0 - alpha,
         }
@@ -86,7 +83,7 @@ impl NoiseSchedule {
     ) -> Result<Tensor<1>> {
         let count = batch.clean.dims()[0];
         let timesteps: Vec<usize> =
-            (0..count).map(|_| draw.below(self.alphas_cumprod.len())).collect();
+            (0..count).map(|_| draw.below(self.process.timesteps())).collect();
         self.loss_at(unet, batch, &timesteps, (config, &mut draw.noise()))
     }
 
@@ -107,15 +104,15 @@ impl NoiseSchedule {
         let given = usize::from(conditioned);
         let frames = length - given;
         let target = clean.clone().narrow(2, given, frames);
-        let factor = |of: fn(f32) -> f32| {
+        let shares = |which: usize| {
             let values: Vec<f32> =
-                timesteps.iter().map(|&t| of(self.alphas_cumprod[t]).sqrt()).collect();
+                timesteps.iter().map(|&t| self.process.shares(t)[which] as f32).collect();
             Tensor::<5>::from_data(TensorData::new(values, [b, 1, 1, 1, 1]), &device)
         };
-        let (signal, sigma) = (factor(|alpha| alpha), factor(|alpha| 1.0 - alpha));
+        let (signal, sigma) = (shares(0), shares(1));
         let noise = config.noise.draw([b, c, frames, h, w], noise, &device);
         let noisy = target.clone() * signal.clone() + noise.clone() * sigma.clone();
-        let wanted = match self.prediction_type {
+        let wanted = match self.process.prediction_type() {
             PredictionType::Epsilon => noise,
             PredictionType::VPrediction => noise * signal - target * sigma,
         };

@@ -13,7 +13,7 @@ use crate::models::vae::AutoencoderKL;
 use crate::pipeline::{Engine, Guidance, Request, Sampling, Size, Unwatched, VisionCondition};
 use crate::prompt::ClipTokenizer;
 use crate::random::{Generator, Rng};
-use crate::schedulers::EulerDiscreteSchedulerConfig;
+use crate::schedulers::SchedulerConfig;
 
 /// Frames beside each other.
 const COLUMNS: usize = 8;
@@ -23,7 +23,7 @@ const CLIPS: usize = 4;
 /// What a sample needs besides the denoiser.
 pub(super) struct Sampler {
     pub(super) vae: AutoencoderKL,
-    pub(super) scheduler: EulerDiscreteSchedulerConfig,
+    pub(super) scheduler: SchedulerConfig,
     /// Steps and guidance of the model.
     pub(super) settings: ModelSettings,
     /// Where the networks are.

@@ -10,8 +10,8 @@ const PRESETS = { sketch: 0.5, good: 1, fine: 2 };
 const LARGEST_SEED = 100_000_000;
 /** Fields that a link carries. */
 const FIELDS = [
-  'prompt', 'negative', 'seconds', 'quality', 'size', 'steps', 'guidance', 'speed', 'fps', 'loop',
-  'seed', 'locked', 'preview', 'device',
+  'prompt', 'negative', 'seconds', 'quality', 'size', 'steps', 'scheduler', 'guidance', 'speed',
+  'fps', 'loop', 'seed', 'locked', 'preview', 'device',
 ];
 
 export class Form {
@@ -76,6 +76,7 @@ export class Form {
       width: size[0] || undefined,
       height: size[1] || size[0] || undefined,
       steps: number('steps') ?? this.#steps(),
+      scheduler: this.value('scheduler') || undefined,
       guidance: number('guidance'),
       closedLoop: this.value('loop') === '1',
       seed: number('seed') ?? 0,

@@ -49,6 +49,7 @@ export interface Wish {
   width?: number;
   height?: number;
   steps?: number;
+  scheduler?: string;
   guidance?: number;
   seed: number;
   closedLoop?: boolean;

@@ -1,7 +1,8 @@
 //! What the visitor asks for.
 
 use musev::{
-    Length, ModelSettings, Result, Task, TaskDefaults, Text2Video, Window, WindowSchedule,
+    Length, ModelSettings, Result, SchedulerKind, Task, TaskDefaults, Text2Video, Window,
+    WindowSchedule,
 };
 use serde::Deserialize;
 
@@ -25,6 +26,8 @@ pub(crate) struct Wish {
     steps: Option<usize>,
     #[serde(default)]
     guidance: Option<f64>,
+    #[serde(default)]
+    scheduler: SchedulerKind,
     seed: u64,
     #[serde(default)]
     pub(crate) preview: bool,
@@ -65,7 +68,9 @@ impl Wish {
             defaults.video.shot.window =
                 Window { schedule: WindowSchedule::Uniform, ..Window::default() };
         }
-        defaults.video.shot.sampling.seed = self.seed;
+        let sampling = &mut defaults.video.shot.sampling;
+        sampling.seed = self.seed;
+        sampling.scheduler = self.scheduler;
         let task = Task { prompt: self.prompt.clone(), ..Task::default() };
         let pictures = picture.into_iter().map(|picture| picture.frame).collect();
         Ok(defaults.prepare(&task, pictures)?.remove(0))

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::checkpoint::Weights;
 use crate::error::{Error, Result};
+use crate::json;
 
 /// A case folder inside the binary.
 #[derive(Debug)]
@@ -65,8 +66,8 @@ impl Case {
 
     fn parse(text: &str, source: Source) -> Result<Self> {
         let origin = source.file("case.json").display().to_string();
-        let json: Value = serde_json::from_str(&with_nulls(text))
-            .map_err(|e| Error::config(origin.clone(), e.to_string()))?;
+        let json: Value =
+            json::from_python(text).map_err(|e| Error::config(origin.clone(), e.to_string()))?;
         let field = |key: &str| {
             json[key]
                 .as_str()
@@ -245,26 +246,6 @@ impl Comparison {
     }
 }
 
-/// `text` with null for the numbers that Python writes and JSON does not have: `NaN`, `Infinity`.
-fn with_nulls(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    // Every second piece between quotes is a string; an escaped quote does not end it.
-    let mut in_string = false;
-    for piece in text.split_inclusive('"') {
-        if in_string {
-            plain.push_str(piece);
-            let body = piece.strip_suffix('"').unwrap_or(piece);
-            let escapes = body.len() - body.trim_end_matches('\\').len();
-            in_string = escapes % 2 == 1 || !piece.ends_with('"');
-        } else {
-            let piece = piece.replace("-Infinity", "null");
-            plain.push_str(&piece.replace("Infinity", "null").replace("NaN", "null"));
-            in_string = true;
-        }
-    }
-    plain
-}
-
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     if got.len() != want.len() || got.iter().any(|v| !v.is_finite()) {
         return f64::INFINITY;
@@ -273,16 +254,4 @@ fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     let difference =
         got.iter().zip(want).fold(0.0f64, |m, (g, w)| m.max((f64::from(*g) - f64::from(*w)).abs()));
     if difference == 0.0 { 0.0 } else { difference / scale.max(f64::MIN_POSITIVE) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_nulls;
-
-    #[test]
-    fn what_python_calls_a_number_becomes_null() {
-        let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "NaN \" NaN \\": "NaN", "c": NaN}"#;
-        let plain = r#"{"a": null, "b": [null, null], "NaN \" NaN \\": "NaN", "c": null}"#;
-        assert_eq!(with_nulls(text), plain);
-    }
 }

@@ -82,9 +82,7 @@ async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
         "vae" => networks::vae(case, device).await,
         "clip_text" => networks::clip_text(case, device).await,
         "weighted_prompt" => networks::weighted_prompt(case, device).await,
-        "scheduler" if case.scheduler() == Some("EulerDiscreteScheduler") => {
-            numerics::scheduler(case, device).await
-        }
+        "scheduler" => numerics::scheduler(case, device).await,
         "video_fusion_noise" => numerics::video_fusion_noise(case, device).await,
         "context_windows" => numerics::context_windows(case),
         "guidance_schedule" => numerics::guidance_schedule(case),

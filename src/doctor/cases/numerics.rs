@@ -9,47 +9,79 @@ use super::{Case, Comparison};
 use crate::error::Result;
 use crate::kernels::{GuidedStep, guided_step};
 use crate::pipeline::guidance::{Guidance, GuidanceMethod};
-use crate::pipeline::noise::{Noise, video_fusion};
+use crate::pipeline::noise::{Noise, NoiseType, video_fusion};
 use crate::pipeline::window::{Window, WindowSchedule};
-use crate::schedulers::{EulerDiscreteSchedulerConfig, Scheduler};
+use crate::random::Generator;
+use crate::schedulers::{LinearUpdate, SchedulerConfig, SchedulerKind};
 
-/// A whole loop on recorded model outputs, through the same fused step as the pipeline's.
+/// A whole loop on recorded model outputs and draws, through the same fused step as the pipeline's.
 pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
     #[derive(Deserialize)]
-    struct Steps {
+    struct Run {
+        scheduler: String,
         steps: usize,
+        noise_type: Option<NoiseType>,
+        w_ind_noise: Option<f64>,
+        eta: Option<f64>,
     }
-    let Steps { steps } = case.config("")?;
-    let scheduler = case.config::<EulerDiscreteSchedulerConfig>("")?.init(steps)?;
+    let run: Run = case.config("")?;
+    let kind = SchedulerKind::of_class(&run.scheduler)
+        .ok_or_else(|| case.error(format!("config.scheduler: {} is unknown", run.scheduler)))?;
+    let config: SchedulerConfig = case.config("")?;
+    let scheduler = config.init(kind, run.steps, run.eta.unwrap_or_default())?;
+    let noise = Noise {
+        noise_type: run.noise_type.unwrap_or(NoiseType::Random),
+        w_ind_noise: run.w_ind_noise.unwrap_or_default(),
+        img_weight: None,
+    };
     let (inputs, outputs) = (case.inputs()?, case.outputs()?);
     let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
+    let mut drawn = Vec::new();
+    for index in 0.. {
+        let name = format!("draws.{index}");
+        if !inputs.contains(&name) {
+            break;
+        }
+        drawn.extend(inputs.values(&name)?);
+    }
+    let mut generator = Generator::recorded(drawn);
 
     let mut sample: Tensor<5> = inputs.float("initial", device)?;
     let model_outputs: Tensor<6> = inputs.float("model_outputs", device)?;
     let counter = Tensor::<1>::ones([sample.dims()[2]], device);
     let (mut scaled_inputs, mut samples) = (Vec::new(), Vec::new());
-    for index in 0..steps {
+    let mut kept: Option<Tensor<5>> = None;
+    for index in 0..scheduler.timesteps().len() {
         scaled_inputs.push(sample.clone() * scheduler.input_scale(index));
-        let output = model_outputs.clone().narrow(0, index, 1).squeeze_dim(0);
-        let update = scheduler.update(index);
-        let step = GuidedStep {
-            guidance_scale: None,
-            sample_coefficient: update.sample,
-            output_coefficient: update.output,
+        let output: Tensor<5> = model_outputs.clone().narrow(0, index, 1).squeeze_dim(0);
+        let combine = |update: LinearUpdate| {
+            let step = GuidedStep {
+                guidance_scale: None,
+                sample_coefficient: update.sample,
+                output_coefficient: update.output,
+            };
+            guided_step(sample.clone(), output.clone(), counter.clone(), step)
         };
-        sample = guided_step(sample, output, counter.clone(), step);
+        let step = scheduler.step(index);
+        let next = combine(step.linear);
+        let next = kept.map_or(next.clone(), |kept| next + kept * step.kept);
+        kept = scheduler.keeps(index).map(combine);
+        sample = if step.noise == 0.0 { next } else { noise.add(next, step.noise, &mut generator) };
         samples.push(sample.clone());
     }
     let clean = inputs.float("clean", device)?;
     let noised = scheduler.add_noise(clean, inputs.float("noise", device)?, 0);
-    Ok(vec![
+    let mut found = vec![
         outputs.compare_values("timesteps", &floats(scheduler.timesteps()))?,
-        outputs.compare_values("sigmas", &floats(scheduler.sigmas()))?,
         outputs.compare_values("init_noise_sigma", &floats(&[scheduler.init_noise_sigma()]))?,
         outputs.compare("scaled_inputs", Tensor::stack::<6>(scaled_inputs, 0)).await?,
         outputs.compare("samples", Tensor::stack::<6>(samples, 0)).await?,
         outputs.compare("add_noise_at_first", noised).await?,
-    ])
+    ];
+    if outputs.contains("sigmas") {
+        found.push(outputs.compare_values("sigmas", &floats(scheduler.sigmas()))?);
+    }
+    Ok(found)
 }
 
 /// Fusion of recorded draws, with and without the condition frames' mean.

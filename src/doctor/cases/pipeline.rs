@@ -17,7 +17,7 @@ use crate::pipeline::{
     VisionCondition, Window, WindowSchedule,
 };
 use crate::random::Generator;
-use crate::schedulers::EulerDiscreteSchedulerConfig;
+use crate::schedulers::SchedulerConfig;
 
 /// The settings of one recorded run.
 #[derive(Deserialize)]
@@ -81,7 +81,7 @@ fn engine(case: &Case, device: &Device) -> Result<Engine> {
         vae: part(case, "vae", vae.init(device), vae::KEYS, device)?,
         unet: part(case, "unet", unet.init(device), unet_3d::KEYS, device)?,
         dtype: FloatDType::F32,
-        scheduler: case.config::<EulerDiscreteSchedulerConfig>("/scheduler_config")?,
+        scheduler: case.config::<SchedulerConfig>("/scheduler_config")?,
         device: device.clone(),
     })
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use musev::{DeviceChoice, Format, GuidanceMethod, NoiseType, Precision, Rng, WindowSchedule};
+use musev::{
+    DeviceChoice, Format, GuidanceMethod, NoiseType, Precision, Rng, SchedulerKind, WindowSchedule,
+};
 
 /// Options of `musev text2video`.
 #[derive(Args, Debug)]
@@ -178,6 +180,13 @@ pub(crate) struct Sampling {
         allow_negative_numbers = true
     )]
     pub(crate) steps: Option<u32>,
+    /// Take the steps with this sampler: euler, euler_ancestral, ddim, ddpm, dpmsolver_multistep
+    /// (DPM++ 2M) or lcm (for models distilled to few steps).
+    #[arg(long, value_name = "NAME", default_value_t = SchedulerKind::Euler)]
+    pub(crate) scheduler: SchedulerKind,
+    /// Add this share of fresh noise in every step of ddim, 0 to 1.
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
+    pub(crate) eta: f64,
     /// Begin from the noise of this seed; without it a random one is taken and told.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,

@@ -52,6 +52,8 @@ pub(crate) fn defaults(
     video.shot.guidance.end = sampling.video_guidance_scale_end;
     video.shot.guidance.method = sampling.video_guidance_scale_method;
     video.shot.sampling.rng = sampling.rng;
+    video.shot.sampling.scheduler = sampling.scheduler;
+    video.shot.sampling.eta = sampling.eta;
     let noise = &mut video.shot.sampling.noise;
     noise.noise_type = sampling.noise_type;
     noise.w_ind_noise = sampling.w_ind_noise;

@@ -1,0 +1,73 @@
+//! Denoising diffusion implicit models (Song et al. 2020, arXiv:2010.02502, equation 12).
+
+use burn::tensor::Tensor;
+
+use super::{ForwardProcess, Scheduler, SchedulerConfig, Step, TimestepSpacing};
+
+/// The DDIM sampler for a number of steps.
+#[derive(Clone, Debug)]
+pub(super) struct DDIMScheduler {
+    process: ForwardProcess,
+    timesteps: Vec<f64>,
+    /// Training timesteps between two steps.
+    stride: usize,
+    /// ā after the last step.
+    final_alpha_cumprod: f64,
+    eta: f64,
+}
+
+impl DDIMScheduler {
+    /// `eta` is the share of fresh noise: 0 is deterministic, 1 as much as DDPM.
+    pub(super) fn new(
+        config: &SchedulerConfig,
+        process: ForwardProcess,
+        (steps, eta): (usize, f64),
+    ) -> Self {
+        let spacing = config.spacing_or(TimestepSpacing::Leading);
+        let final_alpha_cumprod =
+            if config.set_alpha_to_one { 1.0 } else { process.alpha_cumprod(0) };
+        Self {
+            timesteps: config.whole_timesteps(spacing, steps),
+            stride: process.timesteps() / steps,
+            process,
+            final_alpha_cumprod,
+            eta,
+        }
+    }
+
+    fn timestep(&self, index: usize) -> usize {
+        self.timesteps[index] as usize
+    }
+}
+
+impl Scheduler for DDIMScheduler {
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    fn step(&self, index: usize) -> Step {
+        let timestep = self.timestep(index);
+        let alpha = self.process.alpha_cumprod(timestep);
+        let before = match timestep.checked_sub(self.stride) {
+            Some(before) => self.process.alpha_cumprod(before),
+            None => self.final_alpha_cumprod,
+        };
+        let variance = (1.0 - before) / (1.0 - alpha) * (1.0 - alpha / before);
+        let deviation = self.eta * variance.max(0.0).sqrt();
+        let direction = (1.0 - before - deviation * deviation).max(0.0).sqrt();
+        Step {
+            linear: self.process.original(timestep) * before.sqrt()
+                + self.process.epsilon(timestep) * direction,
+            noise: deviation,
+            kept: 0.0,
+        }
+    }
+
+    fn draws_noise(&self, _index: usize) -> bool {
+        self.eta > 0.0
+    }
+
+    fn add_noise(&self, original: Tensor<5>, noise: Tensor<5>, index: usize) -> Tensor<5> {
+        self.process.add_noise(original, noise, self.timestep(index))
+    }
+}
