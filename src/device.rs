@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{Device, DeviceKind, FloatDType};
+use burn::tensor::{DType, Device, DeviceKind, FloatDType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -130,6 +130,16 @@ impl OpenDevice {
         };
         tracing::info!(device = %description, ?dtype, "device started");
         Ok(Self { device, description, dtype })
+    }
+
+    /// Whether it is the CPU, so that its memory is that of the program.
+    pub fn is_cpu(&self) -> bool {
+        self.device == Device::flex()
+    }
+
+    /// Bytes of a number in [`OpenDevice::dtype`].
+    pub fn number_bytes(&self) -> usize {
+        DType::from(self.dtype).size()
     }
 }
 

@@ -11,6 +11,9 @@ mod commands;
 #[cfg(feature = "mini")]
 #[path = "cli/mini.rs"]
 mod mini;
+#[cfg(feature = "mini")]
+#[path = "cli/plan.rs"]
+mod plan;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[cfg(feature = "train")]

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Weights;
@@ -69,20 +68,19 @@ impl ModelFiles {
     }
 
     /// What its networks weigh, in the order in which they are loaded.
-    pub fn networks(&self) -> [NetworkSize; 3] {
+    pub(super) fn networks(&self) -> [NetworkSize; 3] {
         [self.text_encoder.size("text_encoder"), self.vae.size("vae"), self.unet.size("unet")]
     }
 }
 
 /// What a network weighs, whatever the type of its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct NetworkSize {
+pub(super) struct NetworkSize {
     /// Its name, as in [`crate::Event::Loaded`].
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Numbers in all its tensors.
-    pub elements: u64,
+    pub(super) elements: u64,
     /// Numbers in the largest of them.
-    pub largest: u64,
+    pub(super) largest: u64,
 }
 
 impl NetworkFiles {

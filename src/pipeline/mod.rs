@@ -5,6 +5,7 @@ mod engine;
 pub(crate) mod files;
 pub mod guidance;
 mod latents;
+mod memory;
 #[cfg(feature = "mini")]
 mod mini;
 pub mod noise;
@@ -18,8 +19,9 @@ mod watch;
 pub mod window;
 
 pub use engine::{Engine, Shot};
-pub use files::{ModelFiles, NetworkSize};
+pub use files::ModelFiles;
 pub use guidance::{Guidance, GuidanceMethod};
+pub use memory::{MemoryPlan, NetworkMemory};
 pub use noise::{Noise, NoiseType};
 pub use open::AllowMissing;
 pub use plan::Plan;

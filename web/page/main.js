@@ -21,7 +21,7 @@ const EXAMPLES = [
 const studio = new Studio();
 const form = new Form(/** @type {HTMLFormElement} */ (element('form')));
 const stage = new Stage();
-const models = new Models(studio);
+const models = new Models(studio, () => form.wish());
 /** @type {PictureData | null} */
 let picture = null;
 /** The start that is under way or done. @type {Promise<void> | undefined} */

@@ -5,7 +5,7 @@ import { list, remove } from './storage.js';
 
 /** @typedef {import('./types').Listener} Listener */
 /** @typedef {import('./types').Manifest} Manifest */
-/** @typedef {import('./types').ModelDescription} ModelDescription */
+/** @typedef {import('./types').MemoryPlan} MemoryPlan */
 /** @typedef {import('./types').ModelFile} ModelFile */
 /** @typedef {{ name: string, base?: string, manifest?: Manifest, files?: ModelFile[] }} Chosen */
 
@@ -24,9 +24,13 @@ export class Models {
   /** @type {Chosen | undefined} */
   #chosen;
 
-  /** @param {import('./studio.js').Studio} studio */
-  constructor(studio) {
+  /**
+   * @param {import('./studio.js').Studio} studio
+   * @param {() => import('./types').Wish} wish the video that is asked for now
+   */
+  constructor(studio, wish) {
     this.studio = studio;
+    this.wish = wish;
     const dialog = /** @type {HTMLDialogElement} */ (element('models'));
     element('models-open').addEventListener('click', async () => {
       element('model-plan').replaceChildren();
@@ -56,7 +60,7 @@ export class Models {
       await this.studio.call('install', { base: this.#chosen.base, manifest: this.#chosen.manifest }, listener);
     }
     const { name, files } = this.#chosen;
-    return (await this.studio.call('load', { name, files }, listener)).settings;
+    return this.studio.call('load', { name, files }, listener);
   }
 
   /** @param {Chosen} chosen */
@@ -98,8 +102,9 @@ export class Models {
     const name = picked[0]?.webkitRelativePath.split('/')[0] ?? 'model';
     const files = picked.map((blob) => ({ path: blob.webkitRelativePath.split('/').slice(1).join('/'), blob }));
     await this.#tell(async () => {
-      const described = await this.studio.call('describe', { name, files });
-      return { says: this.#plan(described), use: () => this.#choose({ name, files }) };
+      const { numberBytes } = this;
+      const plan = await this.studio.call('plan', { name, files, wish: this.wish(), numberBytes });
+      return { says: this.#plan(plan), use: () => this.#choose({ name, files }) };
     });
   }
 
@@ -133,16 +138,13 @@ export class Models {
     }
   }
 
-  /** Whether a model fits, before anything of it is read. @param {ModelDescription} described */
-  #plan({ networks }) {
-    const size = this.numberBytes;
-    const [text, ...rest] = networks;
-    const onDevice = rest.reduce((sum, { elements }) => sum + elements * size, 0);
-    const inWasm = (text?.elements ?? 0) * 4 + (this.limits ? 0 : onDevice);
-    const largest = Math.max(...rest.map((network) => network.largest * size));
-    const onCard = this.limits ? `${bytes(onDevice)} on the graphics card and ` : '';
-    const told = [`Its weights need ${onCard}${bytes(inWasm)} in this tab; working needs room besides.`];
-    if (inWasm > WASM_BYTES) told.push('That does not fit in a tab, which can hold 4 GB.');
+  /** Whether a model fits, before anything of it is read. @param {MemoryPlan} needs */
+  #plan({ plan, device_peak, cpu_peak }) {
+    const inTab = cpu_peak + (this.limits ? 0 : device_peak);
+    const onCard = this.limits ? `${bytes(device_peak)} on the graphics card and ` : '';
+    const told = [`A video with the settings of this page needs about ${onCard}${bytes(inTab)} in this tab.`];
+    if (inTab > WASM_BYTES) told.push('That does not fit in a tab, which can hold 4 GB.');
+    const largest = Math.max(...plan.networks.filter((network) => network.on_device).map((network) => network.largest));
     if (this.limits && largest > this.limits.maxStorageBufferBindingSize) {
       told.push(`Its largest tensor needs ${bytes(largest)} at once; this graphics card binds ${bytes(this.limits.maxStorageBufferBindingSize)}.`);
     }

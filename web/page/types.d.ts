@@ -23,16 +23,11 @@ export interface ModelSettings {
   negative_prompt: string;
 }
 
-/** What a network weighs: numbers in all its tensors, and in the largest. */
-export interface NetworkSize {
-  name: string;
-  elements: number;
-  largest: number;
-}
-
-export interface ModelDescription {
-  settings: ModelSettings;
-  networks: NetworkSize[];
+/** What a video needs, in bytes; a network's `largest` is its largest tensor. */
+export interface MemoryPlan {
+  plan: { networks: { name: string; bytes: number; largest: number; on_device: boolean }[] };
+  device_peak: number;
+  cpu_peak: number;
 }
 
 /** A picture on its way to the worker: the bytes of a file, or the pixels of a canvas. */
@@ -81,8 +76,8 @@ export type Listener = (progress: Progress, pixels: Uint8ClampedArray<ArrayBuffe
 export interface Calls {
   start: { takes: { backend: 'wgpu' | 'cpu'; precision: string }; gives: { precision: string; version: string } };
   install: { takes: { base: string; manifest: Manifest }; gives: null };
-  load: { takes: { name: string; files?: ModelFile[] }; gives: ModelDescription };
-  describe: { takes: { name: string; files?: ModelFile[] }; gives: ModelDescription };
+  load: { takes: { name: string; files?: ModelFile[] }; gives: ModelSettings };
+  plan: { takes: { name: string; files?: ModelFile[]; wish: Wish; numberBytes: number }; gives: MemoryPlan };
   generate: { takes: { wish: Wish; picture: PictureData | null }; gives: Made };
   convert: { takes: { webp: Uint8Array; settings: string; format: 'mp4' | 'gif' }; gives: Uint8Array<ArrayBuffer> };
   selfTest: { takes: {}; gives: null };

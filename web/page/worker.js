@@ -66,9 +66,9 @@ const calls = {
     return null;
   },
 
-  async describe({ name, files }) {
+  async plan({ name, files, wish, numberBytes }) {
     const model = await open(name, files);
-    return JSON.parse(model.describe());
+    return JSON.parse(model.memory_plan(JSON.stringify(wish), numberBytes));
   },
 
   async load({ name, files }, tell) {
@@ -77,7 +77,7 @@ const calls = {
     studio = undefined;
     const model = await open(name, files);
     studio = Studio.open(model, device, tell);
-    return JSON.parse(model.describe());
+    return JSON.parse(model.settings());
   },
 
   async generate({ wish, picture: data }, tell) {

@@ -112,9 +112,21 @@ impl Model {
         Ok(Self { files: open().map_err(JsError::from)? })
     }
 
-    /// What it is run with where the visitor says nothing, and what its networks weigh, as JSON.
-    pub fn describe(&self) -> String {
-        json!({ "settings": self.files.settings, "networks": self.files.networks() }).to_string()
+    /// What it is run with where the visitor says nothing, as JSON.
+    pub fn settings(&self) -> String {
+        json!(self.files.settings).to_string()
+    }
+
+    /// What the video that `wish` describes needs, as JSON, on a device that computes in numbers of
+    /// `number_bytes` bytes.
+    ///
+    /// # Errors
+    /// Names the setting that cannot work.
+    pub fn memory_plan(&self, wish: &str, number_bytes: usize) -> Result<String, JsError> {
+        let video = Wish::parse(wish)?.video(&self.files.settings, None)?;
+        let plan = self.files.memory_plan(&video, number_bytes)?;
+        let (device, cpu) = (plan.device_peak(), plan.cpu_peak());
+        Ok(json!({ "plan": plan, "device_peak": device, "cpu_peak": cpu }).to_string())
     }
 }
 

@@ -100,7 +100,7 @@ test('a model folder with a missing tensor is told by its name', async () => {
     await page.locator('details').first().evaluate((details) => { details.open = true; });
     await page.click('#models-open');
     await page.setInputFiles('#model-folder', model);
-    await page.locator('#model-plan', { hasText: 'Its weights need' }).waitFor();
+    await page.locator('#model-plan', { hasText: 'settings of this page needs about' }).waitFor();
     await page.getByRole('button', { name: 'Use this model' }).click();
     await page.locator('#message', { hasText: 'conv_in.bias' }).waitFor();
     await page.getByRole('button', { name: 'Use the default model' }).click();

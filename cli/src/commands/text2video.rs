@@ -2,6 +2,7 @@
 
 mod jobs;
 mod options;
+mod plan;
 mod settings;
 
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
         return Ok(ExitCode::SUCCESS);
     }
     jobs::check(work.iter().flat_map(|(_, jobs)| jobs), &args.output)?;
+    if args.output.plan {
+        let device = OpenDevice::start(&args.device.device, args.device.dtype);
+        plan::tell(&work, &pollster::block_on(device)?, json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let worked = pollster::block_on(make_all(args, &work, &mut progress));
     progress.end();
     worked.map(|()| ExitCode::SUCCESS)

@@ -106,6 +106,22 @@ impl UNet3DConditionModelConfig {
         4 * self.block_out_channels[0]
     }
 
+    /// About how many numbers of activations exist at once in a pass over `images` images with
+    /// latents of `height` x `width`: the skips of a level and those above it, and what its widest
+    /// attention holds.
+    pub fn working_elements(&self, images: usize, [height, width]: [usize; 2]) -> usize {
+        /// Tensors of a level's width in a spatial attention: residuals of the transformer and of
+        /// the block, its input, queries, keys and values with the condition frame's, its output.
+        const IN_ATTENTION: usize = 10;
+        let mut skips = 0;
+        let level = |(i, channels): (usize, &usize)| {
+            let values = images * (height >> i).max(1) * (width >> i).max(1) * channels;
+            skips += (self.layers_per_block + 1) * values;
+            skips + IN_ATTENTION * values
+        };
+        self.block_out_channels.iter().enumerate().map(level).max().unwrap_or_default()
+    }
+
     /// Whether down block `i` has spatial and temporal transformers.
     pub(crate) fn down_block_attends(&self, i: usize) -> bool {
         has_attention(&self.down_block_types[i], "Down").unwrap_or(false)

@@ -128,6 +128,13 @@ impl AutoencoderKLConfig {
         check.finish()
     }
 
+    /// About how many numbers of activations exist at once while a picture of `height` x `width` is
+    /// decoded: input and normalised input of the last level, and its first block's two results.
+    pub fn decoding_elements(&self, [height, width]: [usize; 2]) -> usize {
+        let outermost = &self.block_out_channels[..self.block_out_channels.len().min(2)];
+        2 * height * width * outermost.iter().sum::<usize>()
+    }
+
     /// How many pixels a latent value stands for, in each direction.
     pub fn downscale(&self) -> usize {
         1 << self.block_out_channels.len().saturating_sub(1)

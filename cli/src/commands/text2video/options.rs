@@ -114,6 +114,9 @@ pub(crate) struct Output {
     /// Make videos again that --output-dir has already.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Tell how much memory each video needs, and make none.
+    #[arg(long)]
+    pub(crate) plan: bool,
     /// Show this many frames a second [default: 4; mini: 12]
     #[arg(long, value_name = "N", value_parser = rate, allow_negative_numbers = true)]
     pub(crate) fps: Option<f64>,
