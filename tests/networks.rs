@@ -58,3 +58,73 @@ fn clip_text() {
 fn weighted_prompt() {
     passes("weighted_prompt");
 }
+
+#[test]
+fn temporal_transformer_of_referencenet() {
+    passes("temporal_transformer_referencenet");
+}
+
+#[test]
+fn spatial_transformer() {
+    passes("spatial_transformer_ip_refer");
+}
+
+#[test]
+fn reference_fusion() {
+    passes("refer_fuse_attention");
+}
+
+#[test]
+fn unet3d_referencenet() {
+    passes("unet3d_referencenet_cfg");
+}
+
+#[test]
+fn unet3d_referencenet_without_guidance() {
+    passes("unet3d_referencenet_nocfg");
+}
+
+#[test]
+fn unet3d_referencenet_control() {
+    passes("unet3d_referencenet_noref_control");
+}
+
+#[test]
+fn referencenet() {
+    passes("referencenet2d");
+}
+
+#[test]
+fn controlnet() {
+    passes("controlnet");
+}
+
+#[test]
+fn controlnet_guess() {
+    passes("controlnet_guess");
+}
+
+#[test]
+fn pose_guider() {
+    passes("pose_guider");
+}
+
+#[test]
+fn clip_vision() {
+    passes("clip_vision");
+}
+
+#[test]
+fn image_proj() {
+    passes("image_proj");
+}
+
+#[test]
+fn face_id_proj() {
+    passes("faceid_proj");
+}
+
+#[test]
+fn resampler() {
+    passes("ip_plus_resampler");
+}

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::unet_work::multiplications;
 use crate::error::{Error, Result};
-use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DInput};
+use crate::models::unet_3d::{
+    UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DConditions, UNet3DInput,
+};
 
 /// Side of the square matrices that measure the device.
 const MATRIX: usize = 1024;
@@ -86,6 +88,7 @@ pub fn bench_unet(device: &Device, options: &UnetBenchOptions) -> Result<UnetBen
         encoder_hidden_states,
         vision_condition_index: vision_condition_index.clone(),
         skip_temporal_layers: false,
+        conditions: UNet3DConditions::default(),
     };
     let mut matmul_seconds = f64::INFINITY;
     let mut all_seconds = Vec::with_capacity(*runs);

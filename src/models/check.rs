@@ -69,6 +69,24 @@ impl<'a> Check<'a> {
         })
     }
 
+    /// `key` names known blocks of a UNet on the way `direction`, "Down" or "Up".
+    pub(crate) fn block_types(
+        &mut self,
+        key: &str,
+        kinds: &[String],
+        direction: &str,
+    ) -> &mut Self {
+        for kind in kinds {
+            self.that(block_attends(kind, direction).is_some(), || {
+                format!(
+                    "`{key}` has {kind}; CrossAttn{direction}Block and {direction}Block exist, \
+                     ending in 2D or 3D"
+                )
+            });
+        }
+        self
+    }
+
     /// `key` has the only supported value.
     pub(crate) fn only<T>(&mut self, key: &str, got: &T, want: &T) -> &mut Self
     where
@@ -83,5 +101,17 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         Err(Error::config(self.origin, self.faults.join("; ")))
+    }
+}
+
+/// Whether a block of a UNet called `kind` has transformers; `None` if there is no such block on
+/// the way `direction`, "Down" or "Up".
+pub(crate) fn block_attends(kind: &str, direction: &str) -> Option<bool> {
+    let kind = kind.strip_suffix("3D").or(kind.strip_suffix("2D"))?;
+    let kind = kind.strip_suffix("Block")?.strip_suffix(direction)?;
+    match kind {
+        "" => Some(false),
+        "CrossAttn" => Some(true),
+        _ => None,
     }
 }

@@ -52,11 +52,20 @@ impl Conv2dConfig {
 
     /// A [`Conv2d`] with random weights.
     pub fn init(&self, device: &Device) -> Conv2d {
+        self.init_with(&INITIALIZER, device)
+    }
+
+    /// A [`Conv2d`] whose weights are zero.
+    pub fn init_zero(&self, device: &Device) -> Conv2d {
+        self.init_with(&Initializer::Zeros, device)
+    }
+
+    fn init_with(&self, initializer: &Initializer, device: &Device) -> Conv2d {
         let fan_in = self.channels_in * self.kernel_size * self.kernel_size;
         let shape = [self.channels_out, self.channels_in, self.kernel_size, self.kernel_size];
         Conv2d {
-            weight: INITIALIZER.init_with(shape, Some(fan_in), None, device),
-            bias: INITIALIZER.init_with([self.channels_out], Some(fan_in), None, device),
+            weight: initializer.init_with(shape, Some(fan_in), None, device),
+            bias: initializer.init_with([self.channels_out], Some(fan_in), None, device),
             geometry: Conv2dGeometry {
                 stride: self.stride,
                 pad_begin: self.pad_begin,

@@ -1,6 +1,7 @@
 //! Blocks that several networks share. Fields are called as in the published state dicts.
 
 pub mod attention;
+pub mod conditioning_embedding;
 pub mod conv2d;
 pub mod embeddings;
 pub mod feed_forward;

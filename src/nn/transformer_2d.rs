@@ -4,11 +4,12 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::nn::attention::ImageBranches;
 use crate::nn::conv2d::{Conv2d, Conv2dConfig};
 use crate::nn::group_norm::{GroupNorm, GroupNormConfig};
 use crate::nn::projection::{pixels_to_tokens, tokens_to_pixels};
 use crate::nn::transformer_block::{
-    BasicTransformerBlock, BasicTransformerBlockConfig, SpatialContext,
+    BasicTransformerBlock, BasicTransformerBlockConfig, MUSEV_NORM_EPS, SpatialContext,
 };
 
 /// Configuration of a [`Transformer2DModel`].
@@ -23,6 +24,12 @@ pub struct Transformer2DModelConfig {
     /// Groups of the GroupNorm; divides `channels`.
     #[config(default = "32")]
     pub norm_num_groups: usize,
+    /// Image prompts that the cross attention can read.
+    #[config(default = "ImageBranches::None")]
+    pub image_branches: ImageBranches,
+    /// eps of the first and the third LayerNorm of the transformer block.
+    #[config(default = "MUSEV_NORM_EPS")]
+    pub outer_norm_eps: f64,
 }
 
 /// GroupNorm per frame, 1×1 convolution, transformer block over pixels and text, 1×1 convolution,
@@ -40,7 +47,9 @@ impl Transformer2DModelConfig {
     pub fn init(&self, device: &Device) -> Transformer2DModel {
         let pointwise = Conv2dConfig::pointwise(self.channels, self.channels);
         let block = BasicTransformerBlockConfig::new(self.channels, self.heads)
-            .with_cross_attention_dim(Some(self.cross_attention_dim));
+            .with_cross_attention_dim(Some(self.cross_attention_dim))
+            .with_image_branches(self.image_branches)
+            .with_outer_norm_eps(self.outer_norm_eps);
         Transformer2DModel {
             norm: GroupNormConfig::new(self.norm_num_groups, self.channels)
                 .with_eps(1e-6)

@@ -4,7 +4,7 @@ use burn::tensor::{FloatDType, Int, Tensor};
 
 use crate::error::Result;
 use crate::kernels::{self, GuidedStep};
-use crate::models::unet_3d::{UNet3DConditionModel, UNet3DInput};
+use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditions, UNet3DInput};
 use crate::pipeline::engine::Conditioning;
 use crate::pipeline::latents::{insert_condition, remove_condition};
 use crate::pipeline::watch::{Event, Watch, report};
@@ -127,6 +127,7 @@ impl Denoiser<'_> {
             encoder_hidden_states: self.text(group.len()).cast(self.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,
+            conditions: UNet3DConditions::default(),
         });
         remove_condition(prediction.cast(FloatDType::F32), positions)
     }

@@ -1,5 +1,6 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
+pub mod control;
 mod denoise;
 mod engine;
 pub(crate) mod files;
@@ -18,6 +19,7 @@ mod text;
 mod watch;
 pub mod window;
 
+pub use control::ControlInterval;
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
 pub use guidance::{Guidance, GuidanceMethod};

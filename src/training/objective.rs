@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::{AutoencoderConfig, DenoiserConfig};
 use super::draw::Draw;
 use crate::error::Result;
-use crate::models::unet_3d::{UNet3DConditionModel, UNet3DInput};
+use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditions, UNet3DInput};
 use crate::models::vae::AutoencoderKL;
 use crate::random::Generator;
 use crate::schedulers::{ForwardProcess, PredictionType, SchedulerConfig};
@@ -124,6 +124,7 @@ impl NoiseSchedule {
             encoder_hidden_states: text,
             vision_condition_index: (0..given).collect(),
             skip_temporal_layers: !conditioned,
+            conditions: UNet3DConditions::default(),
         });
         let error = predicted.narrow(2, given, frames) - wanted;
         Ok(error.powi_scalar(2).mean())

@@ -2,7 +2,9 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
-use musev::models::unet_3d::{UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DInput};
+use musev::models::unet_3d::{
+    UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DConditions, UNet3DInput,
+};
 
 use crate::common;
 
@@ -63,6 +65,7 @@ fn input(shape: [usize; 5]) -> UNet3DInput {
         encoder_hidden_states: values.tensor([shape[0], 5, 16]),
         vision_condition_index: Vec::new(),
         skip_temporal_layers: false,
+        conditions: UNet3DConditions::default(),
     }
 }
 

@@ -6,7 +6,14 @@ use std::path::Path;
 use musev::Device;
 use musev::checkpoint::state_dict;
 use musev::models::clip::text::{self, CLIPTextConfig};
-use musev::models::unet_3d::{self, UNet3DConditionModelConfig};
+use musev::models::clip::vision::{self, CLIPVisionConfig};
+use musev::models::controlnet::{self, ControlNetModelConfig};
+use musev::models::ip_adapter::face_id::{self, FaceIDProjModelConfig};
+use musev::models::ip_adapter::image_proj::{self, ImageProjModelConfig};
+use musev::models::ip_adapter::resampler::{self, ResamplerConfig};
+use musev::models::pose_guider::{self, PoseGuiderConfig};
+use musev::models::referencenet::{self, ReferenceNet2DConfig};
+use musev::models::unet_3d::{self, UNet3DConditionModelConfig, UNet3DVariant};
 use musev::models::vae::{self, AutoencoderKLConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -58,4 +65,126 @@ fn denoiser() {
     assert_same(state_dict(&config.init(&Device::flex()), unet_3d::KEYS), &want);
     let default = UNet3DConditionModelConfig::default().init(&Device::flex());
     assert_same(state_dict(&default, unet_3d::KEYS), &want);
+}
+
+/// The denoiser of the published size and of a variant.
+fn unet(variant: UNet3DVariant) -> UNet3DConditionModelConfig {
+    UNet3DConditionModelConfig { variant, ..Default::default() }
+}
+
+const WITH_FACE: UNet3DVariant =
+    UNet3DVariant { need_t2i_ip_adapter_face: true, ..UNet3DVariant::MUSEV_REFERENCENET };
+
+#[test]
+fn variants_of_the_denoiser() {
+    for (name, variant) in [
+        ("unet_musev", UNet3DVariant::MUSEV),
+        ("unet_musev_referencenet", UNet3DVariant::MUSEV_REFERENCENET),
+        ("unet_musev_referencenet_pose", UNet3DVariant::MUSEV_REFERENCENET),
+        ("unet_musev_referencenet_with_faceid", WITH_FACE),
+    ] {
+        let (flags, want) = manifest::<UNet3DVariant>(name);
+        assert_eq!(flags, variant, "{name}");
+        unet(variant).validate(name).unwrap();
+        assert_same(state_dict(&unet(variant).init(&Device::flex()), unet_3d::KEYS), &want);
+    }
+}
+
+#[test]
+fn reference_net() {
+    let (config, want) = manifest::<ReferenceNet2DConfig>("referencenet");
+    config.validate("manifest").unwrap();
+    assert_same(state_dict(&config.init(&Device::flex()), referencenet::KEYS), &want);
+    let default = ReferenceNet2DConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, referencenet::KEYS), &want);
+}
+
+#[test]
+fn control_net() {
+    let (config, want) = manifest::<ControlNetModelConfig>("controlnet_sd15");
+    config.validate("manifest").unwrap();
+    assert_same(state_dict(&config.init(&Device::flex()), controlnet::KEYS), &want);
+    let default = ControlNetModelConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, controlnet::KEYS), &want);
+}
+
+#[test]
+fn pose_guider() {
+    let (config, want) = manifest::<PoseGuiderConfig>("pose_guider");
+    config.validate("manifest").unwrap();
+    assert_same(state_dict(&config.init(&Device::flex()), pose_guider::KEYS), &want);
+    let default = PoseGuiderConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, pose_guider::KEYS), &want);
+}
+
+#[test]
+fn image_encoder() {
+    let (config, want) = manifest::<CLIPVisionConfig>("clip_vision_vit_h14");
+    config.validate("manifest").unwrap();
+    assert_same(state_dict(&config.init(&Device::flex()), vision::KEYS), &want);
+    let default = CLIPVisionConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, vision::KEYS), &want);
+}
+
+/// The tensors below `prefix`, without it.
+fn below(prefix: &str, shapes: &Shapes) -> Shapes {
+    let named = |(name, shape): (&String, &Vec<usize>)| {
+        Some((name.strip_prefix(prefix)?.to_owned(), shape.clone()))
+    };
+    shapes.iter().filter_map(named).collect()
+}
+
+#[test]
+fn image_projections() {
+    for name in ["ip_adapter_image_proj", "ip_adapter_sd15"] {
+        let (config, want) = manifest::<ImageProjModelConfig>(name);
+        config.validate(name).unwrap();
+        let got = state_dict(&config.init(&Device::flex()), image_proj::KEYS);
+        assert_same(got, &below("image_proj.", &want));
+        let default = ImageProjModelConfig::default().init(&Device::flex());
+        assert_same(state_dict(&default, image_proj::KEYS), &below("image_proj.", &want));
+    }
+}
+
+#[test]
+fn resampler() {
+    let (config, want) = manifest::<ResamplerConfig>("ip_adapter_plus_resampler");
+    config.validate("manifest").unwrap();
+    let want = below("image_proj.", &want);
+    assert_same(state_dict(&config.init(&Device::flex()), resampler::KEYS), &want);
+    let default = ResamplerConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, resampler::KEYS), &want);
+}
+
+#[test]
+fn face_projection() {
+    let (config, want) = manifest::<FaceIDProjModelConfig>("ip_adapter_faceid_sd15");
+    config.validate("manifest").unwrap();
+    let want = below("image_proj.", &want);
+    assert_same(state_dict(&config.init(&Device::flex()), face_id::KEYS), &want);
+    let default = FaceIDProjModelConfig::default().init(&Device::flex());
+    assert_same(state_dict(&default, face_id::KEYS), &want);
+}
+
+#[test]
+fn image_adapters_number_the_cross_attentions() {
+    let config = unet(WITH_FACE);
+    let unet = state_dict(&config.init(&Device::flex()), unet_3d::KEYS);
+    let unet: Shapes = unet.into_iter().collect();
+    for (file, layer) in
+        [("ip_adapter_sd15", "to_#_ip"), ("ip_adapter_faceid_sd15", "ip_adapter_face_to_#_ip")]
+    {
+        let (_, tensors) = manifest::<Value>(file);
+        let mut want = below("ip_adapter.", &tensors);
+        // The adapter of faces also has a LoRA, which the original does not read (quirk Q-8).
+        want.retain(|name, _| !name.contains("lora"));
+        let got = config.cross_attentions().into_iter().enumerate().flat_map(|(i, path)| {
+            let unet = &unet;
+            ["k", "v"].map(|kind| {
+                let name = format!("{path}.{}.weight", layer.replace('#', kind));
+                (format!("{}.to_{kind}_ip.weight", 2 * i + 1), unet[&name].clone())
+            })
+        });
+        assert_same(got.collect(), &want);
+    }
 }

@@ -1,7 +1,8 @@
 //! What a text encoder with arbitrary weights must fulfil.
 
 use burn::tensor::{Int, Tensor};
-use musev::models::clip::text::{CLIPTextConfig, HiddenAct};
+use musev::models::clip::HiddenAct;
+use musev::models::clip::text::CLIPTextConfig;
 
 use crate::common;
 

@@ -5,6 +5,7 @@
 //! `max|got - want| <= tolerance · max|want|`.
 
 mod case;
+mod conditioning;
 mod media;
 mod networks;
 mod numerics;
@@ -75,10 +76,19 @@ async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
     let compared: Result<Vec<Comparison>> = match case.kind.as_str() {
         "temporal_conv" => networks::temporal_conv(case, device).await,
         "resnet_block" => networks::resnet_block(case, device).await,
-        "temporal_transformer" if case.variant() == Some("musev") => {
-            networks::temporal_transformer(case, device).await
-        }
-        "unet3d" if case.variant() == Some("musev") => networks::unet3d(case, device).await,
+        "temporal_transformer" => networks::temporal_transformer(case, device).await,
+        "spatial_transformer" => networks::spatial_transformer(case, device).await,
+        "refer_fuse_attention" => conditioning::refer_fuse_attention(case, device).await,
+        "unet3d" => networks::unet3d(case, device).await,
+        "referencenet2d" => conditioning::referencenet2d(case, device).await,
+        "controlnet" => conditioning::controlnet(case, device).await,
+        "multi_controlnet" => conditioning::controlnet(case, device).await,
+        "controlnet_keep" => numerics::controlnet_keep(case),
+        "pose_guider" => conditioning::pose_guider(case, device).await,
+        "clip_vision" => conditioning::clip_vision(case, device).await,
+        "ip_image_proj" => conditioning::ip_image_proj(case, device).await,
+        "ip_faceid_proj" => conditioning::ip_faceid_proj(case, device).await,
+        "ip_plus_resampler" => conditioning::ip_plus_resampler(case, device).await,
         "vae" => networks::vae(case, device).await,
         "clip_text" => networks::clip_text(case, device).await,
         "weighted_prompt" => networks::weighted_prompt(case, device).await,

@@ -9,36 +9,71 @@ use super::{Case, Comparison, Tensors};
 use crate::checkpoint::{KeyRename, LoadOptions, load};
 use crate::error::Result;
 use crate::models::clip::text::{self, CLIPTextConfig};
-use crate::models::unet_3d::{self, UNet3DConditionModelConfig, UNet3DInput};
+use crate::models::controlnet::ControlResiduals;
+use crate::models::referencenet::ReferenceFeatures;
+use crate::models::unet_3d::{self, UNet3DConditionModelConfig, UNet3DConditions, UNet3DInput};
 use crate::models::vae::{self, AutoencoderKLConfig};
+use crate::nn::attention::{CrossContext, ImageBranches, ImagePrompt};
 use crate::nn::resnet_2d::ResnetBlock2DConfig;
 use crate::nn::temporal_conv::TemporalConvLayerConfig;
 use crate::nn::temporal_transformer::TransformerTemporalModelConfig;
+use crate::nn::transformer_2d::Transformer2DModelConfig;
+use crate::nn::transformer_block::SpatialContext;
 use crate::pipeline::encode_chunks;
 use crate::prompt::{SpecialTokens, WeightedIds, chunk_prompts};
 
 /// A case in the middle of being run.
-struct Run<'a> {
-    case: &'a Case,
-    device: &'a Device,
-    inputs: Tensors,
-    outputs: Tensors,
+pub(super) struct Run<'a> {
+    pub(super) case: &'a Case,
+    pub(super) device: &'a Device,
+    pub(super) inputs: Tensors,
+    pub(super) outputs: Tensors,
 }
 
 impl<'a> Run<'a> {
-    fn new(case: &'a Case, device: &'a Device) -> Result<Self> {
+    pub(super) fn new(case: &'a Case, device: &'a Device) -> Result<Self> {
         Ok(Self { case, device, inputs: case.inputs()?, outputs: case.outputs()? })
     }
 
     /// `module` with the weights of the case.
-    fn load<M: Module>(&self, module: M, keys: &[KeyRename]) -> Result<M> {
-        let options =
-            LoadOptions { part: &self.case.name, keys, allow_missing: &[], dtype: FloatDType::F32 };
-        load(module, &self.case.weights()?, &options, self.device)
+    pub(super) fn load<M: Module>(&self, module: M, keys: &[KeyRename]) -> Result<M> {
+        self.load_part("", module, keys)
     }
 
-    fn input<const D: usize>(&self, name: &str) -> Result<Tensor<D>> {
+    /// `module` with those weights of the case whose names begin with `prefix`.
+    pub(super) fn load_part<M: Module>(
+        &self,
+        prefix: &str,
+        module: M,
+        keys: &[KeyRename],
+    ) -> Result<M> {
+        let weights = self.case.weights()?.with_prefix_removed(prefix);
+        let options =
+            LoadOptions { part: &self.case.name, keys, allow_missing: &[], dtype: FloatDType::F32 };
+        load(module, &weights, &options, self.device)
+    }
+
+    /// The input `name`.
+    pub(super) fn input<const D: usize>(&self, name: &str) -> Result<Tensor<D>> {
         self.inputs.float(name, self.device)
+    }
+
+    /// The inputs `name.0`, `name.1` and so on.
+    pub(super) fn input_list<const D: usize>(&self, name: &str) -> Result<Vec<Tensor<D>>> {
+        let names = (0..).map(|i| format!("{name}.{i}"));
+        names.take_while(|name| self.inputs.contains(name)).map(|name| self.input(&name)).collect()
+    }
+
+    /// The image prompt `name`, if there is one, with the scale of the call.
+    pub(super) fn image_prompt(
+        &self,
+        name: &str,
+        scale: Option<f64>,
+    ) -> Result<Option<ImagePrompt>> {
+        if !self.inputs.contains(name) {
+            return Ok(None);
+        }
+        Ok(Some(ImagePrompt { tokens: self.input(name)?, scale: scale.unwrap_or(1.0) }))
     }
 }
 
@@ -106,27 +141,114 @@ pub(super) async fn resnet_block(case: &Case, device: &Device) -> Result<Vec<Com
 }
 
 #[derive(Deserialize)]
+struct SpatialTransformerCase {
+    channels: usize,
+    heads: usize,
+    groups: usize,
+    cross_attention_dim: usize,
+    num_frames: usize,
+    vision_condition_index: Option<Vec<usize>>,
+    ip_adapter_scale: Option<f64>,
+    ip_adapter_face_scale: Option<f64>,
+}
+
+/// One spatial transformer; which image prompts it can read is told by its weights.
+pub(super) async fn spatial_transformer(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
+    let run = Run::new(case, device)?;
+    let config: SpatialTransformerCase = case.config("")?;
+    let weights = case.weights()?;
+    let has = |layer: &str| weights.names().any(|name| name.ends_with(layer));
+    let image_branches = match (has(".to_k_ip.weight"), has(".ip_adapter_face_to_k_ip.weight")) {
+        (false, _) => ImageBranches::None,
+        (true, false) => ImageBranches::Image,
+        (true, true) => ImageBranches::ImageAndFace,
+    };
+    let SpatialTransformerCase { channels, heads, cross_attention_dim, .. } = config;
+    let model = Transformer2DModelConfig::new(channels, heads, cross_attention_dim)
+        .with_norm_num_groups(config.groups)
+        .with_image_branches(image_branches)
+        .init(device);
+    let model = run.load(model, unet_3d::KEYS)?;
+    let condition_frames = config.vision_condition_index.unwrap_or_default();
+    let context = SpatialContext {
+        frames: config.num_frames,
+        condition_frames: if config.num_frames > 1 { &condition_frames } else { &[] },
+        reference: run.reference_tokens("refer_emb")?,
+        cross: CrossContext {
+            text: run.input("text")?,
+            image_prompt: run.image_prompt("ip_tokens", config.ip_adapter_scale)?,
+            face_prompt: run.image_prompt("face_tokens", config.ip_adapter_face_scale)?,
+        },
+    };
+    let out = model.forward(run.input("x")?, &context);
+    Ok(vec![run.outputs.compare("out", out).await?])
+}
+
+#[derive(Deserialize)]
 struct UNetCall {
     timestep: f64,
+    motion_speed: f64,
     vision_condition_index: Option<Vec<usize>>,
     skip_temporal_layers: bool,
+    ip_adapter_scale: Option<f64>,
+    ip_adapter_face_scale: Option<f64>,
 }
 
 /// A small denoiser.
 pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
     let run = Run::new(case, device)?;
     let config: UNet3DConditionModelConfig = case.config("")?;
+    let config = UNet3DConditionModelConfig { variant: case.config("")?, ..config };
     config.validate(&case.name)?;
     let call: UNetCall = case.config("")?;
     let unet = run.load(config.init(device), unet_3d::KEYS)?;
+    let conditions = UNet3DConditions {
+        motion_speed: call.motion_speed,
+        image_prompt: run.image_prompt("ip_tokens", call.ip_adapter_scale)?,
+        face_prompt: run.image_prompt("face_tokens", call.ip_adapter_face_scale)?,
+        reference: run.reference()?,
+        control: run.control()?,
+        pose: None,
+    };
     let out = unet.forward(UNet3DInput {
         sample: run.input("sample")?,
         timesteps: vec![call.timestep],
         encoder_hidden_states: run.input("text")?,
         vision_condition_index: call.vision_condition_index.unwrap_or_default(),
         skip_temporal_layers: call.skip_temporal_layers,
+        conditions,
     });
     Ok(vec![run.outputs.compare("sample", out).await?])
+}
+
+impl Run<'_> {
+    /// The recorded features of a ReferenceNet, if there are any.
+    fn reference(&self) -> Result<Option<ReferenceFeatures>> {
+        let down = self.input_list("refer_down")?;
+        if down.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ReferenceFeatures { down, mid: self.input("refer_mid")? }))
+    }
+
+    /// The recorded residuals of a ControlNet, if there are any.
+    fn control(&self) -> Result<Option<ControlResiduals>> {
+        let down = self.input_list("control_down")?;
+        if down.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ControlResiduals { down, mid: self.input("control_mid")? }))
+    }
+
+    /// The pixels of the recorded `[b, c, t, h, w]` as tokens `[b, t·h·w, c]`, if it is there.
+    fn reference_tokens(&self, name: &str) -> Result<Option<Tensor<3>>> {
+        if !self.inputs.contains(name) {
+            return Ok(None);
+        }
+        let pixels: Tensor<5> = self.input(name)?;
+        let [b, c, t, h, w] = pixels.dims();
+        Ok(Some(pixels.reshape([b, c, t * h * w]).swap_dims(1, 2)))
+    }
 }
 
 /// A small autoencoder, both ways.

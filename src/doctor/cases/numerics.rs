@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Case, Comparison};
 use crate::error::Result;
 use crate::kernels::{GuidedStep, guided_step};
+use crate::pipeline::control::ControlInterval;
 use crate::pipeline::guidance::{Guidance, GuidanceMethod};
 use crate::pipeline::noise::{Noise, NoiseType, video_fusion};
 use crate::pipeline::window::{Window, WindowSchedule};
@@ -139,6 +140,21 @@ pub(super) fn guidance_schedule(case: &Case) -> Result<Vec<Comparison>> {
         let settings = Guidance { scale: start, end: stop, method };
         let name = format!("{method} {start} to {stop:?} in {num}");
         Ok(Comparison::exact(name, &settings.scales(num)?, &values))
+    })
+}
+
+/// Rows of intervals of steps and the factors of ControlNets that they give.
+pub(super) fn controlnet_keep(case: &Case) -> Result<Vec<Comparison>> {
+    #[derive(Deserialize)]
+    struct Row {
+        n: usize,
+        start: f64,
+        end: f64,
+        keep: Vec<f64>,
+    }
+    compare_rows(case, |Row { n, start, end, keep }: Row| {
+        let name = format!("{start} to {end} in {n}");
+        Ok(Comparison::exact(name, &ControlInterval { start, end }.factors(n), &keep))
     })
 }
 

@@ -1,14 +1,14 @@
 //! The text encoder of Stable Diffusion 1.5.
 
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, sigmoid, softmax};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::encoder::{CLIPEncoder, CLIPEncoderConfig, HiddenAct};
 use crate::error::Result;
 use crate::models::check::Check;
-use crate::nn::layer_norm::{LayerNorm, LayerNormConfig};
+use crate::nn::layer_norm::LayerNorm;
 
 /// State-dict keys that differ from module paths: none.
 pub const KEYS: &[(&str, &str)] = &[];
@@ -16,19 +16,6 @@ pub const KEYS: &[(&str, &str)] = &[];
 /// `eos_token_id` of the files written before transformers knew the right one; they are read as
 /// "the end of the text is its highest token".
 const LEGACY_EOS: usize = 2;
-
-/// Score of a token that may not be seen: far below any real score, yet finite in f16.
-const MASKED: f32 = -1e4;
-
-/// Activation of the feed-forward layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HiddenAct {
-    /// `x · sigmoid(1.702 x)`.
-    QuickGelu,
-    /// The exact GELU.
-    Gelu,
-}
 
 /// `config.json` of a text encoder; defaults are Stable Diffusion 1.5's (ViT-L/14).
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -90,37 +77,6 @@ struct CLIPTextEmbeddings {
     position_embedding: Embedding,
 }
 
-#[derive(Module, Debug)]
-struct CLIPEncoder {
-    layers: Vec<CLIPEncoderLayer>,
-}
-
-#[derive(Module, Debug)]
-struct CLIPEncoderLayer {
-    layer_norm1: LayerNorm,
-    self_attn: CLIPAttention,
-    layer_norm2: LayerNorm,
-    mlp: CLIPMLP,
-}
-
-#[derive(Module, Debug)]
-struct CLIPAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    heads: usize,
-}
-
-#[derive(Module, Debug)]
-#[expect(clippy::upper_case_acronyms, reason = "the name in transformers")]
-struct CLIPMLP {
-    fc1: Linear,
-    fc2: Linear,
-    #[module(skip)]
-    activation: HiddenAct,
-}
-
 /// What a [`CLIPTextModel`] says of a text.
 #[derive(Clone, Debug)]
 pub struct CLIPTextOutput {
@@ -151,43 +107,25 @@ impl CLIPTextConfig {
     /// A [`CLIPTextModel`] with random weights.
     pub fn init(&self, device: &Device) -> CLIPTextModel {
         let embedding = |n| EmbeddingConfig::new(n, self.hidden_size).init(device);
-        let layers = (0..self.num_hidden_layers).map(|_| self.init_layer(device)).collect();
+        let encoder = CLIPEncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            hidden_act: self.hidden_act,
+            layer_norm_eps: self.layer_norm_eps,
+        };
         CLIPTextModel {
             text_model: CLIPTextTransformer {
                 embeddings: CLIPTextEmbeddings {
                     token_embedding: embedding(self.vocab_size),
                     position_embedding: embedding(self.max_position_embeddings),
                 },
-                encoder: CLIPEncoder { layers },
-                final_layer_norm: self.init_norm(device),
+                encoder: encoder.init(device),
+                final_layer_norm: encoder.init_norm(device),
                 eos_token_id: self.eos_token_id,
             },
         }
-    }
-
-    fn init_layer(&self, device: &Device) -> CLIPEncoderLayer {
-        let linear = |from, to| LinearConfig::new(from, to).init(device);
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
-        CLIPEncoderLayer {
-            layer_norm1: self.init_norm(device),
-            self_attn: CLIPAttention {
-                q_proj: linear(hidden, hidden),
-                k_proj: linear(hidden, hidden),
-                v_proj: linear(hidden, hidden),
-                out_proj: linear(hidden, hidden),
-                heads: self.num_attention_heads,
-            },
-            layer_norm2: self.init_norm(device),
-            mlp: CLIPMLP {
-                fc1: linear(hidden, inner),
-                fc2: linear(inner, hidden),
-                activation: self.hidden_act,
-            },
-        }
-    }
-
-    fn init_norm(&self, device: &Device) -> LayerNorm {
-        LayerNormConfig::new(self.hidden_size).with_eps(self.layer_norm_eps).init(device)
     }
 }
 
@@ -204,9 +142,8 @@ impl CLIPTextModel {
         let positions = Tensor::<1, Int>::arange(0..n as i64, &device).reshape([1, n]);
         let states = embeddings.token_embedding.forward(input_ids.clone())
             + embeddings.position_embedding.forward(positions);
-        let mask = future_tokens(n, &device);
-        let states = encoder.layers.iter().fold(states, |x, layer| layer.forward(x, mask.clone()));
-        let last_hidden_state = final_layer_norm.forward(states);
+        let states = encoder.forward(states, Some(future_tokens(n, &device)));
+        let last_hidden_state = final_layer_norm.forward(states.last);
 
         let c = last_hidden_state.dims()[2];
         let end = end_of_text(input_ids, *eos_token_id).reshape([b, 1, 1]).expand([b, 1, c]);
@@ -232,39 +169,6 @@ fn end_of_text(input_ids: Tensor<2, Int>, eos: usize) -> Tensor<2, Int> {
     // Distinct scores, because backends differ in which of several equal maxima they name.
     let positions = Tensor::<1, Int>::arange(0..n as i64, &device).reshape([1, n]);
     (is_end.int() * (2 * n as i64) - positions).argmax(1)
-}
-
-impl CLIPEncoderLayer {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<4, Bool>) -> Tensor<3> {
-        let x = self.self_attn.forward(self.layer_norm1.forward(x.clone()), mask) + x;
-        self.mlp.forward(self.layer_norm2.forward(x.clone())) + x
-    }
-}
-
-impl CLIPAttention {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<4, Bool>) -> Tensor<3> {
-        let [b, n, c] = x.dims();
-        let d = c / self.heads;
-        let split = |x: Tensor<3>| x.reshape([b, n, self.heads, d]).swap_dims(1, 2);
-        let q = split(self.q_proj.forward(x.clone()) * (1.0 / (d as f64).sqrt()));
-        let k = split(self.k_proj.forward(x.clone()));
-        let v = split(self.v_proj.forward(x));
-        let scores = q.matmul(k.swap_dims(2, 3));
-        let mask = mask.expand([b, self.heads, n, n]);
-        let weights = softmax(scores.mask_fill(mask, MASKED), 3);
-        self.out_proj.forward(weights.matmul(v).swap_dims(1, 2).reshape([b, n, c]))
-    }
-}
-
-impl CLIPMLP {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.fc1.forward(x);
-        let x = match self.activation {
-            HiddenAct::QuickGelu => x.clone() * sigmoid(x * 1.702),
-            HiddenAct::Gelu => gelu(x),
-        };
-        self.fc2.forward(x)
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use burn::tensor::{Device, Tensor};
 
 use super::config::UNet3DConditionModelConfig;
+use crate::models::referencenet::ReferenceFeatures;
+use crate::nn::attention::{Attention, AttentionConfig};
 use crate::nn::resnet_2d::{ResnetBlock2D, ResnetBlock2DConfig};
 use crate::nn::temporal_conv::{TemporalConvLayer, TemporalConvLayerConfig};
 use crate::nn::temporal_transformer::{TransformerTemporalModel, TransformerTemporalModelConfig};
@@ -15,8 +17,10 @@ pub(super) struct Conditioning<'a> {
     pub(super) time: Tensor<2>,
     /// Frame embedding, `[1, t, embed_dim]`; `None` where temporal layers are skipped.
     pub(super) frame_embedding: Option<Tensor<3>>,
-    /// Text and condition frames.
+    /// Text, image prompts and condition frames.
     pub(super) spatial: SpatialContext<'a>,
+    /// Features of the reference image.
+    pub(super) reference: Option<&'a ReferenceFeatures>,
 }
 
 /// One step of a block: residual block, temporal convolution and, where the block attends, spatial
@@ -48,7 +52,7 @@ impl Layer<'_> {
     /// - `x`: `[b·t, c_in, h, w]`
     /// - output: `[b·t, c_out, h, w]`
     pub(super) fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        let Conditioning { time, frame_embedding, spatial } = conditioning;
+        let Conditioning { time, frame_embedding, spatial, .. } = conditioning;
         let mut x = self.resnet.forward_with_time(x, time.clone());
         if frame_embedding.is_some() {
             x = self.temp_conv.forward(x, spatial.frames);
@@ -86,7 +90,15 @@ impl Parts<'_> {
         let UNet3DConditionModelConfig { attention_head_dim: heads, cross_attention_dim, .. } =
             *self.config;
         let config = Transformer2DModelConfig::new(channels, heads, cross_attention_dim)
-            .with_norm_num_groups(self.config.norm_num_groups);
+            .with_norm_num_groups(self.config.norm_num_groups)
+            .with_image_branches(self.config.variant.image_branches());
+        (0..count).map(|_| config.init(self.device)).collect()
+    }
+
+    /// Fusions with features of a ReferenceNet, in variants that have them.
+    pub(super) fn refer_emb_attns(&self, channels: usize, count: usize) -> Vec<Attention> {
+        let count = if self.config.variant.need_refer_emb { count } else { 0 };
+        let config = AttentionConfig::new(channels, channels, self.config.attention_head_dim);
         (0..count).map(|_| config.init(self.device)).collect()
     }
 

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::variant::UNet3DVariant;
 use crate::error::Result;
-use crate::models::check::Check;
+use crate::models::check::{Check, block_attends};
 
 /// Channel counts of temporal convolutions are split into this many groups, whatever
 /// `norm_num_groups` says.
@@ -39,6 +40,9 @@ pub struct UNet3DConditionModelConfig {
     pub flip_sin_to_cos: bool,
     /// Shift of the sinusoids' frequencies; 0.
     pub freq_shift: i64,
+    /// Which of MuseV's variants it is: not written in the file, but known by its name.
+    #[serde(skip)]
+    pub variant: UNet3DVariant,
 }
 
 impl Default for UNet3DConditionModelConfig {
@@ -59,6 +63,7 @@ impl Default for UNet3DConditionModelConfig {
             act_fn: "silu".to_owned(),
             flip_sin_to_cos: true,
             freq_shift: 0,
+            variant: UNet3DVariant::MUSEV,
         }
     }
 }
@@ -85,19 +90,18 @@ impl UNet3DConditionModelConfig {
             .only("act_fn", &self.act_fn.as_str(), &"silu")
             .only("flip_sin_to_cos", &self.flip_sin_to_cos, &true)
             .only("freq_shift", &self.freq_shift, &0)
+            .that(
+                self.variant.ip_adapter_cross_attn || !self.variant.need_t2i_ip_adapter_face,
+                || "`need_t2i_ip_adapter_face` goes with `ip_adapter_cross_attn` only".to_owned(),
+            )
             .that(self.norm_eps.is_finite() && self.norm_eps >= 0.0, || {
                 format!("`norm_eps` is {}; it must not be negative", self.norm_eps)
             });
-        for kind in &self.down_block_types {
-            check.that(has_attention(kind, "Down").is_some(), || {
-                format!("`down_block_types` has {kind}; CrossAttnDownBlock3D and DownBlock3D exist")
-            });
-        }
-        for kind in &self.up_block_types {
-            check.that(has_attention(kind, "Up").is_some(), || {
-                format!("`up_block_types` has {kind}; CrossAttnUpBlock3D and UpBlock3D exist")
-            });
-        }
+        check.block_types("down_block_types", &self.down_block_types, "Down").block_types(
+            "up_block_types",
+            &self.up_block_types,
+            "Up",
+        );
         check.finish()
     }
 
@@ -122,25 +126,32 @@ impl UNet3DConditionModelConfig {
         self.block_out_channels.iter().enumerate().map(level).max().unwrap_or_default()
     }
 
+    /// Module paths of the spatial cross attentions in the order in which IP-Adapter files number
+    /// theirs: down, up, middle.
+    pub fn cross_attentions(&self) -> Vec<String> {
+        let layers = |block: String, count: usize| {
+            (0..count).map(move |j| format!("{block}.attentions.{j}.transformer_blocks.0.attn2"))
+        };
+        let attending = |attends: bool, count: usize| if attends { count } else { 0 };
+        let count = self.layers_per_block;
+        let blocks = 0..self.block_out_channels.len();
+        let down = blocks.clone().flat_map(|i| {
+            layers(format!("down_blocks.{i}"), attending(self.down_block_attends(i), count))
+        });
+        let up = blocks.flat_map(|i| {
+            layers(format!("up_blocks.{i}"), attending(self.up_block_attends(i), count + 1))
+        });
+        down.chain(up).chain(layers("mid_block".to_owned(), 1)).collect()
+    }
+
     /// Whether down block `i` has spatial and temporal transformers.
     pub(crate) fn down_block_attends(&self, i: usize) -> bool {
-        has_attention(&self.down_block_types[i], "Down").unwrap_or(false)
+        block_attends(&self.down_block_types[i], "Down").unwrap_or(false)
     }
 
     /// Whether up block `i` has spatial and temporal transformers.
     pub(crate) fn up_block_attends(&self, i: usize) -> bool {
-        has_attention(&self.up_block_types[i], "Up").unwrap_or(false)
-    }
-}
-
-/// Whether a block called `kind` has transformers; `None` if no such block exists.
-fn has_attention(kind: &str, direction: &str) -> Option<bool> {
-    let kind = kind.strip_suffix("3D").or(kind.strip_suffix("2D"))?;
-    let kind = kind.strip_suffix("Block")?.strip_suffix(direction)?;
-    match kind {
-        "" => Some(false),
-        "CrossAttn" => Some(true),
-        _ => None,
+        block_attends(&self.up_block_types[i], "Up").unwrap_or(false)
     }
 }
 

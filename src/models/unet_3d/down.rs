@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::block::{Conditioning, Layer, Parts, layers};
 use super::config::UNet3DConditionModelConfig;
+use crate::nn::attention::Attention;
 use crate::nn::resnet_2d::ResnetBlock2D;
 use crate::nn::sampling::{Downsample2D, Downsample2DConfig, DownsamplePadding};
 use crate::nn::temporal_conv::TemporalConvLayer;
@@ -20,6 +21,9 @@ pub(super) struct DownBlock3D {
     attentions: Vec<Transformer2DModel>,
     temp_attentions: Vec<TransformerTemporalModel>,
     downsamplers: Vec<Downsample2D>,
+    refer_emb_attns: Vec<Attention>,
+    /// The reference feature that the first of `refer_emb_attns` takes.
+    first_feature: usize,
 }
 
 impl DownBlock3D {
@@ -31,6 +35,7 @@ impl DownBlock3D {
         let count = config.layers_per_block;
         let attending = if config.down_block_attends(i) { count } else { 0 };
         let is_last = i + 1 == channels.len();
+        let fusions = if is_last { count } else { count + 1 };
         let downsampler = Downsample2DConfig::new(to, DownsamplePadding::Symmetric);
         Self {
             resnets: (0..count).map(|j| parts.resnet(if j == 0 { from } else { to }, to)).collect(),
@@ -38,6 +43,11 @@ impl DownBlock3D {
             attentions: parts.attentions(to, attending),
             temp_attentions: parts.temp_attentions(to, attending),
             downsamplers: if is_last { Vec::new() } else { vec![downsampler.init(device)] },
+            refer_emb_attns: parts.refer_emb_attns(to, fusions),
+            // The original counts the features of the blocks before as if they were as many as this
+            // block's, so that the last block takes the wrong ones (quirk Q-4); the weights were
+            // trained that way.
+            first_feature: 1 + i * fusions,
         }
     }
 
@@ -52,12 +62,19 @@ impl DownBlock3D {
         conditioning: &Conditioning,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
+        let features = conditioning.reference.map(|reference| &reference.down);
+        let features = features.into_iter().flatten().skip(self.first_feature);
+        let mut fusions = self.refer_emb_attns.iter().zip(features);
+        let mut fuse = |x: Tensor<4>| match fusions.next() {
+            Some((fusion, feature)) => fusion.forward_reference(x, feature.clone()),
+            None => x,
+        };
         for layer in self.layers() {
-            x = layer.forward(x, conditioning);
+            x = fuse(layer.forward(x, conditioning));
             skips.push(x.clone());
         }
         for downsampler in &self.downsamplers {
-            x = downsampler.forward(x);
+            x = fuse(downsampler.forward(x));
             skips.push(x.clone());
         }
         x
