@@ -74,7 +74,7 @@ pub struct ControlNetInput {
 }
 
 /// What the denoiser adds to its skip connections and after its middle. Those of several ControlNets
-/// add up.
+/// add up. Averaged ones are `[n, c, 1, 1]`.
 #[derive(Clone, Debug)]
 pub struct ControlResiduals {
     /// One for every skip connection, `[n, c, h', w']`.
@@ -147,10 +147,7 @@ impl ControlNetModel {
         };
         let residual = |i: usize, conv: &Conv2d, feature: &Tensor<4>| {
             let residual = conv.forward(feature.clone()) * scale(i);
-            match self.global_pool_conditions {
-                true => residual.mean_dim(3).mean_dim(2),
-                false => residual,
-            }
+            if self.global_pool_conditions { residual.mean_dim(3).mean_dim(2) } else { residual }
         };
         let down = self.controlnet_down_blocks.iter().zip(&features.down).enumerate();
         ControlResiduals {
@@ -164,4 +161,28 @@ impl ControlNetModel {
 /// for `last`.
 fn grade(i: usize, last: usize) -> f64 {
     10f64.powf(i as f64 / last as f64 - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guess_mode_grades_from_a_tenth_to_the_whole() {
+        assert_eq!([grade(0, 12), grade(12, 12)], [0.1, 1.0]);
+        assert!((grade(6, 12) - 0.1f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn configurations_that_cannot_be_built_are_refused() {
+        let bgr = ControlNetModelConfig {
+            controlnet_conditioning_channel_order: "bgr".to_owned(),
+            ..Default::default()
+        };
+        let error = bgr.validate("controlnet/config.json").unwrap_err().to_string();
+        assert!(error.contains("channel_order"), "{error}");
+        let encoder = UNet2DEncoderConfig { attention_head_dim: 7, ..Default::default() };
+        let odd = ControlNetModelConfig { encoder, ..Default::default() };
+        assert!(odd.validate("x").unwrap_err().to_string().contains("attention_head_dim"));
+    }
 }

@@ -73,10 +73,7 @@ impl ReferenceNet2DConfig {
 }
 
 impl ReferenceNet2D {
-    /// The timestep of pictures without noise.
-    pub const TIMESTEP: f64 = 0.0;
-
-    /// Looks at pictures; the timestep is [`Self::TIMESTEP`] wherever MuseV runs it.
+    /// Looks at pictures; MuseV's have no noise, so that their timestep is 0.
     ///
     /// # Shapes
     /// - `latents`: scaled latents of `pictures` pictures for every clip, `[b·r, in_channels, h, w]`

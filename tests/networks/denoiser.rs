@@ -2,9 +2,12 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
+use musev::models::controlnet::ControlResiduals;
+use musev::models::referencenet::ReferenceFeatures;
 use musev::models::unet_3d::{
-    UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DConditions, UNet3DInput,
+    UNet3DConditionModel, UNet3DConditionModelConfig, UNet3DConditions, UNet3DInput, UNet3DVariant,
 };
+use musev::nn::attention::ImagePrompt;
 
 use crate::common;
 
@@ -42,14 +45,19 @@ impl ModuleMapper for Scramble {
 }
 
 fn unet(temporal_weight: f32) -> UNet3DConditionModel {
+    unet_of(UNet3DVariant::MUSEV, temporal_weight)
+}
+
+fn unet_of(variant: UNet3DVariant, temporal_weight: f32) -> UNet3DConditionModel {
     let config = UNet3DConditionModelConfig {
-        block_out_channels: vec![32, 64],
+        block_out_channels: vec![32, if variant.need_refer_emb { 32 } else { 64 }],
         layers_per_block: 1,
         norm_num_groups: 8,
         cross_attention_dim: 16,
         attention_head_dim: 4,
         down_block_types: vec!["CrossAttnDownBlock2D".into(), "DownBlock2D".into()],
         up_block_types: vec!["UpBlock2D".into(), "CrossAttnUpBlock2D".into()],
+        variant,
         ..Default::default()
     };
     config.validate("test").unwrap();
@@ -156,4 +164,107 @@ fn skipping_temporal_layers_makes_them_the_identity() {
             UNet3DInput { sample: pictures.sample.clone().narrow(2, i, 1), ..pictures.clone() };
         assert!(difference(unet.forward(one), out.clone().narrow(2, i, 1)) < EQUAL);
     }
+}
+
+const WITH_FACE: UNet3DVariant =
+    UNet3DVariant { need_t2i_ip_adapter_face: true, ..UNet3DVariant::MUSEV_REFERENCENET };
+
+/// Every condition there is, for latents `[b, 4, 3, 4, 6]`.
+fn conditions(b: usize) -> UNet3DConditions {
+    let mut values = Scramble { temporal_weight: 0.0, state: 7 };
+    let sizes = [[4, 6], [4, 6], [2, 3], [2, 3]];
+    let [h, w] = sizes[3];
+    UNet3DConditions {
+        motion_speed: 4.0,
+        image_prompt: Some(ImagePrompt { tokens: values.tensor([b, 4, 16]), scale: 0.7 }),
+        face_prompt: Some(ImagePrompt { tokens: values.tensor([b, 2, 16]), scale: 0.4 }),
+        reference: Some(ReferenceFeatures {
+            // Two pictures, larger than the video.
+            down: sizes.map(|[h, w]| values.tensor([b, 32, 2, 2 * h, 2 * w])).to_vec(),
+            mid: values.tensor([b, 32, 2, 2 * h, 2 * w]),
+        }),
+        control: Some(ControlResiduals {
+            down: sizes.map(|[h, w]| values.tensor([b * 3, 32, h, w])).to_vec(),
+            mid: values.tensor([b * 3, 32, h, w]),
+        }),
+        pose: Some(values.tensor([b, 32, 3, 4, 6])),
+    }
+}
+
+/// The part of `conditions` that is for clip `i`.
+fn of_clip(conditions: &UNet3DConditions, i: usize) -> UNet3DConditions {
+    let prompt = |prompt: &ImagePrompt| ImagePrompt {
+        tokens: prompt.tokens.clone().narrow(0, i, 1),
+        ..*prompt
+    };
+    UNet3DConditions {
+        motion_speed: conditions.motion_speed,
+        image_prompt: conditions.image_prompt.as_ref().map(prompt),
+        face_prompt: conditions.face_prompt.as_ref().map(prompt),
+        reference: conditions.reference.as_ref().map(|reference| ReferenceFeatures {
+            down: reference.down.iter().map(|x| x.clone().narrow(0, i, 1)).collect(),
+            mid: reference.mid.clone().narrow(0, i, 1),
+        }),
+        control: conditions.control.as_ref().map(|control| ControlResiduals {
+            down: control.down.iter().map(|x| x.clone().narrow(0, 3 * i, 3)).collect(),
+            mid: control.mid.clone().narrow(0, 3 * i, 3),
+        }),
+        pose: conditions.pose.clone().map(|x| x.narrow(0, i, 1)),
+    }
+}
+
+#[test]
+fn conditions_of_clips_do_not_mix() {
+    let unet = unet_of(WITH_FACE, 0.7);
+    let both = UNet3DInput {
+        vision_condition_index: vec![1],
+        conditions: conditions(2),
+        ..input([2, 4, 3, 4, 6])
+    };
+    let out = unet.forward(both.clone());
+    for i in 0..2 {
+        let one = UNet3DInput {
+            sample: both.sample.clone().narrow(0, i, 1),
+            encoder_hidden_states: both.encoder_hidden_states.clone().narrow(0, i, 1),
+            conditions: of_clip(&both.conditions, i),
+            ..both.clone()
+        };
+        assert!(difference(unet.forward(one), out.clone().narrow(0, i, 1)) < EQUAL);
+    }
+}
+
+#[test]
+fn every_condition_counts() {
+    let unet = unet_of(WITH_FACE, 0.7);
+    let run = |vision_condition_index: Vec<usize>, conditions: UNet3DConditions| {
+        let input = input([1, 4, 3, 4, 6]);
+        unet.forward(UNet3DInput { vision_condition_index, conditions, ..input })
+    };
+    let all = conditions(1);
+    let out = run(vec![0], all.clone());
+    assert!(difference(run(vec![0], all.clone()), out.clone()) == 0.0);
+    let counts = |what: &str, conditions: UNet3DConditions| {
+        assert!(difference(run(vec![0], conditions), out.clone()) > 1e-3, "{what}");
+    };
+    counts("motion speed", UNet3DConditions { motion_speed: 1.0, ..all.clone() });
+    counts("image prompt", UNet3DConditions { image_prompt: None, ..all.clone() });
+    counts("face prompt", UNet3DConditions { face_prompt: None, ..all.clone() });
+    counts("reference", UNet3DConditions { reference: None, ..all.clone() });
+    counts("control", UNet3DConditions { control: None, ..all.clone() });
+    counts("pose", UNet3DConditions { pose: None, ..all.clone() });
+    assert!(difference(run(vec![1], all.clone()), out.clone()) > 1e-3, "condition frame");
+
+    let silent = all.image_prompt.clone().map(|prompt| ImagePrompt { scale: 0.0, ..prompt });
+    let without = run(vec![0], UNet3DConditions { image_prompt: None, ..all.clone() });
+    let scaled_away = run(vec![0], UNet3DConditions { image_prompt: silent, ..all });
+    assert!(difference(scaled_away, without) == 0.0, "a face needs no picture");
+}
+
+#[test]
+fn a_variant_leaves_aside_what_it_has_no_weights_for() {
+    let unet = unet(0.7);
+    let plain = input([1, 4, 3, 4, 6]);
+    let all = UNet3DConditions { control: None, pose: None, ..conditions(1) };
+    let conditioned = UNet3DInput { conditions: all, ..plain.clone() };
+    assert!(difference(unet.forward(conditioned), unet.forward(plain)) == 0.0);
 }

@@ -175,7 +175,7 @@ pub(super) async fn spatial_transformer(case: &Case, device: &Device) -> Result<
         condition_frames: if config.num_frames > 1 { &condition_frames } else { &[] },
         reference: run.reference_tokens("refer_emb")?,
         cross: CrossContext {
-            text: run.input("text")?,
+            text: run.text()?,
             image_prompt: run.image_prompt("ip_tokens", config.ip_adapter_scale)?,
             face_prompt: run.image_prompt("face_tokens", config.ip_adapter_face_scale)?,
         },
@@ -213,7 +213,7 @@ pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Compariso
     let out = unet.forward(UNet3DInput {
         sample: run.input("sample")?,
         timesteps: vec![call.timestep],
-        encoder_hidden_states: run.input("text")?,
+        encoder_hidden_states: run.text()?,
         vision_condition_index: call.vision_condition_index.unwrap_or_default(),
         skip_temporal_layers: call.skip_temporal_layers,
         conditions,
@@ -222,6 +222,15 @@ pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Compariso
 }
 
 impl Run<'_> {
+    /// Text states: `[b, n, c]`, or `[b, t, n, c]` with one for every frame.
+    fn text(&self) -> Result<Tensor<3>> {
+        if self.inputs.data("text")?.shape().num_dims() == 3 {
+            return self.input("text");
+        }
+        let text: Tensor<4> = self.input("text")?;
+        Ok(text.flatten(0, 1))
+    }
+
     /// The recorded features of a ReferenceNet, if there are any.
     fn reference(&self) -> Result<Option<ReferenceFeatures>> {
         let down = self.input_list("refer_down")?;

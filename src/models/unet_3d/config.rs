@@ -75,8 +75,7 @@ impl UNet3DConditionModelConfig {
     /// When a value is absurd or of a kind that is not supported.
     pub fn validate(&self, origin: &str) -> Result<()> {
         let blocks = &self.block_out_channels;
-        let mut check = Check::new(origin);
-        check
+        Check::new(origin)
             .channels("in_channels", self.in_channels)
             .channels("out_channels", self.out_channels)
             .channels("cross_attention_dim", self.cross_attention_dim)
@@ -87,6 +86,8 @@ impl UNet3DConditionModelConfig {
             .divides("temporal norm groups", TEMPORAL_GROUPS, blocks)
             .as_many_as_blocks("down_block_types", self.down_block_types.len(), blocks.len())
             .as_many_as_blocks("up_block_types", self.up_block_types.len(), blocks.len())
+            .block_types("down_block_types", &self.down_block_types, "Down")
+            .block_types("up_block_types", &self.up_block_types, "Up")
             .only("act_fn", &self.act_fn.as_str(), &"silu")
             .only("flip_sin_to_cos", &self.flip_sin_to_cos, &true)
             .only("freq_shift", &self.freq_shift, &0)
@@ -96,13 +97,25 @@ impl UNet3DConditionModelConfig {
             )
             .that(self.norm_eps.is_finite() && self.norm_eps >= 0.0, || {
                 format!("`norm_eps` is {}; it must not be negative", self.norm_eps)
-            });
-        check.block_types("down_block_types", &self.down_block_types, "Down").block_types(
-            "up_block_types",
-            &self.up_block_types,
-            "Up",
-        );
-        check.finish()
+            })
+            .finish()?;
+        // Only usable sizes can be reckoned with.
+        Check::new(origin)
+            .that(self.reference_fits(), || {
+                "with `need_refer_emb` the last level of `block_out_channels` must be as wide as the \
+                 one whose reference features it takes"
+                    .to_owned()
+            })
+            .finish()
+    }
+
+    /// Whether the reference features that the last level takes are as wide as the level: they are
+    /// those of a level before it (see `DownBlock3D::init`).
+    fn reference_fits(&self) -> bool {
+        let (blocks, layers) = (&self.block_out_channels, self.layers_per_block);
+        let Some((width, before)) = blocks.split_last() else { return true };
+        let level_of = |fusion: usize| (layers * before.len() + fusion) / (layers + 1);
+        !self.variant.need_refer_emb || (0..layers).all(|fusion| blocks[level_of(fusion)] == *width)
     }
 
     /// Length of the time and frame embeddings.
@@ -157,7 +170,7 @@ impl UNet3DConditionModelConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::UNet3DConditionModelConfig as Config;
+    use super::{UNet3DConditionModelConfig as Config, UNet3DVariant};
 
     fn fault(config: Config) -> String {
         config.validate("unet/config.json").unwrap_err().to_string()
@@ -186,6 +199,13 @@ mod tests {
         assert!(fault(kind).contains("AttnUpBlock2D"));
         let levels = Config { block_out_channels: vec![], ..Config::default() };
         assert!(fault(levels).contains("block_out_channels"));
+        let variant = UNet3DVariant { need_t2i_ip_adapter_face: true, ..UNet3DVariant::MUSEV };
+        let face = Config { variant, ..Config::default() };
+        assert!(fault(face).contains("need_t2i_ip_adapter_face"));
+        let variant = UNet3DVariant::MUSEV_REFERENCENET;
+        let block_out_channels = vec![320, 640, 1280, 640];
+        let fusion = Config { variant, block_out_channels, ..Config::default() };
+        assert!(fault(fusion).contains("need_refer_emb"));
         let huge = Config { cross_attention_dim: usize::MAX, ..Config::default() };
         assert!(fault(huge).contains("cross_attention_dim"));
     }

@@ -75,7 +75,7 @@ pub struct UNet3DInput {
     pub sample: Tensor<5>,
     /// Noise level, 0 to 1000: one for all clips, or one for each.
     pub timesteps: Vec<f64>,
-    /// Text states, `[b, n, cross_attention_dim]`.
+    /// Text states, `[b, n, cross_attention_dim]`, or one for every frame, `[b·t, ..]`.
     pub encoder_hidden_states: Tensor<3>,
     /// Which frames of `sample` are condition frames; each less than t.
     pub vision_condition_index: Vec<usize>,
