@@ -64,7 +64,8 @@ pub struct ControlNetInput {
     pub timesteps: Vec<f64>,
     /// Text states, `[b, m, cross_attention_dim]`: for every image, or for n/b images in a row.
     pub encoder_hidden_states: Tensor<3>,
-    /// Control frames, values in 0..1, `[n, conditioning_channels, 8h, 8w]`.
+    /// Control frames, values in 0..1, `[n, conditioning_channels, h·s, w·s]`: s is 2 to the number of
+    /// halvings, 8 as published.
     pub control: Tensor<4>,
     /// Factor of all residuals.
     pub conditioning_scale: f64,

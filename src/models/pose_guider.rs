@@ -65,8 +65,11 @@ impl PoseGuiderConfig {
 }
 
 impl PoseGuider {
+    /// Embeds control frames.
+    ///
     /// # Shapes
-    /// - `frames`: values in 0..1, `[b, conditioning_channels, t, 8h, 8w]`
+    /// - `frames`: values in 0..1, `[b, conditioning_channels, t, h·s, w·s]`, s = 2 to the number of
+    ///   halvings, 8 as published
     /// - output: `[b, conditioning_embedding_channels, t, h, w]`
     pub fn forward(&self, frames: Tensor<5>) -> Tensor<5> {
         let count = frames.dims()[2];

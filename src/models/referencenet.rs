@@ -73,7 +73,8 @@ impl ReferenceNet2DConfig {
 }
 
 impl ReferenceNet2D {
-    /// Looks at pictures; MuseV's have no noise, so that their timestep is 0.
+    /// Looks at pictures; MuseV's have no noise, so that their timestep is 0. There may be several for
+    /// a clip also with image-prompt tokens, where the original fails (quirk Q-7).
     ///
     /// # Shapes
     /// - `latents`: scaled latents of `pictures` pictures for every clip, `[b·r, in_channels, h, w]`

@@ -75,7 +75,8 @@ pub struct ImagePrompt {
     pub scale: f64,
 }
 
-/// What a cross attention reads. Image prompts for which a layer has no weights are left aside.
+/// What a cross attention reads. Image prompts for which a layer has no weights are left aside. There
+/// may be a face without a picture, on which the original fails (quirk Q-5).
 #[derive(Clone, Debug)]
 pub struct CrossContext {
     /// Text states, `[b, m, context_channels]`.

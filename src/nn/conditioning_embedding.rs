@@ -46,6 +46,8 @@ impl ConditioningEmbeddingConfig {
 }
 
 impl ConditioningEmbedding {
+    /// Embeds pictures.
+    ///
     /// # Shapes
     /// - `x`: `[n, channels_in, h·s, w·s]`, s = 2 to the number of halvings
     /// - output: `[n, channels_out, h, w]`

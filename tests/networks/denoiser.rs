@@ -234,6 +234,24 @@ fn conditions_of_clips_do_not_mix() {
 }
 
 #[test]
+fn clips_may_share_conditions() {
+    let unet = unet_of(WITH_FACE, 0.7);
+    let one = input([1, 4, 3, 4, 6]);
+    let shared = UNet3DConditions { control: None, pose: None, ..conditions(1) };
+    let both = UNet3DInput {
+        sample: Tensor::cat(vec![one.sample.clone(), one.sample.clone() * 0.5], 0),
+        conditions: shared.clone(),
+        ..one.clone()
+    };
+    let out = unet.forward(both.clone());
+    for i in 0..2 {
+        let sample = both.sample.clone().narrow(0, i, 1);
+        let alone = UNet3DInput { sample, conditions: shared.clone(), ..one.clone() };
+        assert!(difference(unet.forward(alone), out.clone().narrow(0, i, 1)) < EQUAL);
+    }
+}
+
+#[test]
 fn every_condition_counts() {
     let unet = unet_of(WITH_FACE, 0.7);
     let run = |vision_condition_index: Vec<usize>, conditions: UNet3DConditions| {

@@ -176,6 +176,11 @@ impl Tensors {
         self.map.contains_key(name)
     }
 
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.map.keys().map(String::as_str)
+    }
+
     /// The tensor `name` as recorded.
     pub fn data(&self, name: &str) -> Result<&TensorData> {
         self.map

@@ -59,21 +59,9 @@ impl<'a> Run<'a> {
     }
 
     /// The inputs `name.0`, `name.1` and so on.
-    pub(super) fn input_list<const D: usize>(&self, name: &str) -> Result<Vec<Tensor<D>>> {
+    fn input_list<const D: usize>(&self, name: &str) -> Result<Vec<Tensor<D>>> {
         let names = (0..).map(|i| format!("{name}.{i}"));
         names.take_while(|name| self.inputs.contains(name)).map(|name| self.input(&name)).collect()
-    }
-
-    /// The image prompt `name`, if there is one, with the scale of the call.
-    pub(super) fn image_prompt(
-        &self,
-        name: &str,
-        scale: Option<f64>,
-    ) -> Result<Option<ImagePrompt>> {
-        if !self.inputs.contains(name) {
-            return Ok(None);
-        }
-        Ok(Some(ImagePrompt { tokens: self.input(name)?, scale: scale.unwrap_or(1.0) }))
     }
 }
 
@@ -176,8 +164,8 @@ pub(super) async fn spatial_transformer(case: &Case, device: &Device) -> Result<
         reference: run.reference_tokens("refer_emb")?,
         cross: CrossContext {
             text: run.text()?,
-            image_prompt: run.image_prompt("ip_tokens", config.ip_adapter_scale)?,
-            face_prompt: run.image_prompt("face_tokens", config.ip_adapter_face_scale)?,
+            image_prompt: run.image_prompt(config.ip_adapter_scale)?,
+            face_prompt: run.face_prompt(config.ip_adapter_face_scale)?,
         },
     };
     let out = model.forward(run.input("x")?, &context);
@@ -204,8 +192,8 @@ pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Compariso
     let unet = run.load(config.init(device), unet_3d::KEYS)?;
     let conditions = UNet3DConditions {
         motion_speed: call.motion_speed,
-        image_prompt: run.image_prompt("ip_tokens", call.ip_adapter_scale)?,
-        face_prompt: run.image_prompt("face_tokens", call.ip_adapter_face_scale)?,
+        image_prompt: run.image_prompt(call.ip_adapter_scale)?,
+        face_prompt: run.face_prompt(call.ip_adapter_face_scale)?,
         reference: run.reference()?,
         control: run.control()?,
         pose: None,
@@ -229,6 +217,22 @@ impl Run<'_> {
         }
         let text: Tensor<4> = self.input("text")?;
         Ok(text.flatten(0, 1))
+    }
+
+    /// The tokens of a picture, if there are any, with the scale of the call.
+    fn image_prompt(&self, scale: Option<f64>) -> Result<Option<ImagePrompt>> {
+        self.prompt_tokens(self.inputs.names().find(|name| *name == "ip_tokens"), scale)
+    }
+
+    /// The tokens of a face, whatever they are called.
+    fn face_prompt(&self, scale: Option<f64>) -> Result<Option<ImagePrompt>> {
+        self.prompt_tokens(self.inputs.names().find(|name| name.contains("face")), scale)
+    }
+
+    fn prompt_tokens(&self, name: Option<&str>, scale: Option<f64>) -> Result<Option<ImagePrompt>> {
+        let prompt =
+            |name| Ok(ImagePrompt { tokens: self.input(name)?, scale: scale.unwrap_or(1.0) });
+        name.map(prompt).transpose()
     }
 
     /// The recorded features of a ReferenceNet, if there are any.

@@ -67,6 +67,8 @@ impl FaceIDProjModelConfig {
 }
 
 impl FaceIDProjModel {
+    /// Makes tokens.
+    ///
     /// # Shapes
     /// - `id_embeds`: normalised, `[b, id_embeddings_dim]`
     /// - output: `[b, tokens, cross_attention_dim]`

@@ -63,6 +63,8 @@ impl ImageProjModelConfig {
 }
 
 impl ImageProjModel {
+    /// Makes tokens.
+    ///
     /// # Shapes
     /// - `image_embeds`: `[b, clip_embeddings_dim]`
     /// - output: `[b, tokens, cross_attention_dim]`

@@ -148,6 +148,8 @@ impl ResamplerConfig {
 }
 
 impl Resampler {
+    /// Makes tokens.
+    ///
     /// # Shapes
     /// - `hidden_states`: `[b, patches, embedding_dim]`
     /// - output: `[b, num_queries, output_dim]`

@@ -87,6 +87,9 @@ pub struct UNet3DInput {
 
 /// Conditions of the denoiser that come from networks of their own. Those for which a variant has no
 /// weights are left aside.
+///
+/// Image prompts and references may be fewer than the clips, as text states may: each is then for
+/// as many clips in a row. So windows that are denoised together share one copy.
 #[derive(Clone, Debug)]
 pub struct UNet3DConditions {
     /// How many frames of a real video lie between two frames of this one; only the ReferenceNet
@@ -248,7 +251,8 @@ impl UNet3DConditionModel {
             let index: Vec<f64> = index.map(f64::from).collect();
             return self.frame_embedding.forward(&index).unsqueeze();
         }
-        // Multiplied in float32 and cut to whole frames, as in the original.
+        // Multiplied in float32 and cut to whole frames, as in the original. Temporal transformers
+        // put a SiLU of their own on top of this one (quirk Q-2).
         let scaled = index.map(|frame| f64::from((frame * motion_speed as f32).trunc()));
         silu(self.frame_embedding.forward(&scaled.collect::<Vec<_>>())).unsqueeze()
     }
