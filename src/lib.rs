@@ -34,13 +34,13 @@ pub mod training;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
-    Format as WeightsFormat, Inspection, Kind, Missing, NetworkMatch, Part, TensorLine,
-    WeightsSummary,
+    BlockWeights, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
+    Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
-    ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, Task, TaskFile, Variant,
-    checkpoint_root,
+    ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile,
+    Variant, checkpoint_root, tokenizer_near,
 };
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,

@@ -10,10 +10,14 @@ mod damaged;
 mod folders;
 #[path = "checkpoint/loading.rs"]
 mod loading;
+#[path = "checkpoint/lora.rs"]
+mod lora;
 #[path = "checkpoint/memory.rs"]
 mod memory;
 #[path = "checkpoint/models.rs"]
 mod models;
+#[path = "checkpoint/single_file.rs"]
+mod single_file;
 #[path = "checkpoint/torch.rs"]
 mod torch;
 

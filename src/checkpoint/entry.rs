@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bytes, DType, Element, TensorData, bf16, f16};
+use burn::tensor::{Bytes, DType, Element, FloatDType, TensorData, bf16, f16};
 use bytemuck::Pod;
 
+use super::convert::to_float;
+use super::lora::Delta;
 use super::source::Source;
 use crate::error::Result;
 
@@ -40,6 +42,10 @@ pub(super) struct Entry {
     span: usize,
     /// Steps in elements per dimension; `None` when the elements lie in order.
     strides: Option<Vec<usize>>,
+    /// Element type in the file.
+    stored: DType,
+    /// What is added to it, in float32.
+    deltas: Vec<Arc<Delta>>,
 }
 
 impl Entry {
@@ -73,7 +79,8 @@ impl Entry {
         let last = bytes.and_then(|bytes| start.checked_add(bytes));
         match (span, last) {
             (Some(span), Some(last)) if last <= end && end <= source.len() => {
-                Ok(Self { source: source.clone(), info, start, span, strides })
+                let (source, stored) = (source.clone(), info.dtype);
+                Ok(Self { source, info, start, span, strides, stored, deltas: Vec::new() })
             }
             _ => Err(format!(
                 "shape {:?} reaches beyond its {} stored bytes",
@@ -83,6 +90,36 @@ impl Entry {
         }
     }
 
+    /// The same with `delta` added: read as float32 from now on.
+    pub(super) fn with_delta(&self, delta: Arc<Delta>) -> Self {
+        let mut entry = self.clone();
+        entry.info.dtype = DType::F32;
+        entry.deltas.push(delta);
+        entry
+    }
+
+    /// The same elements without trailing dimensions of one past the second.
+    pub(super) fn trimmed(&self) -> Self {
+        let shape = &self.info.shape;
+        let kept = shape.iter().rposition(|&size| size != 1).map_or(2, |last| (last + 1).max(2));
+        self.with_rank(kept.min(shape.len()))
+    }
+
+    /// The same elements with trailing dimensions of one, `rank` dimensions in all.
+    pub(super) fn padded(&self, rank: usize) -> Self {
+        self.with_rank(rank.max(self.info.shape.len()))
+    }
+
+    /// Cuts or adds trailing dimensions of one.
+    fn with_rank(&self, rank: usize) -> Self {
+        let mut entry = self.clone();
+        entry.info.shape.resize(rank, 1);
+        if let Some(strides) = &mut entry.strides {
+            strides.resize(rank, 1);
+        }
+        entry
+    }
+
     /// Shape and element type.
     pub(super) fn info(&self) -> &TensorInfo {
         &self.info
@@ -90,7 +127,17 @@ impl Entry {
 
     /// Reads the tensor, and nothing else, into memory.
     pub(super) fn read(&self) -> Result<TensorData> {
-        match self.info.dtype {
+        let stored = self.read_stored()?;
+        if self.deltas.is_empty() {
+            return Ok(stored);
+        }
+        let wide = to_float(stored, FloatDType::F32);
+        self.deltas.iter().try_fold(wide, |sum, delta| delta.add_to(sum))
+    }
+
+    /// The tensor as the file has it.
+    fn read_stored(&self) -> Result<TensorData> {
+        match self.stored {
             DType::F64 => self.read_as::<f64>(),
             DType::F32 => self.read_as::<f32>(),
             DType::F16 => self.read_as::<f16>(),
@@ -105,7 +152,7 @@ impl Entry {
             _ => {
                 let bytes = self.gathered::<u8>()?;
                 let bytes = Bytes::from_bytes_vec(bytes);
-                Ok(TensorData::from_bytes(bytes, self.info.shape.clone(), self.info.dtype))
+                Ok(TensorData::from_bytes(bytes, self.info.shape.clone(), self.stored))
             }
         }
     }

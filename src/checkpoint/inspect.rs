@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::keys::KeyRename;
 use super::load::{is_ignored, mismatch};
+use super::lora::{Lora, LoraSummary};
+use super::single_file::SingleFile;
 use super::state_dict::slots;
 use super::weights::{Format, Weights};
 use crate::error::{Error, Result};
@@ -87,6 +89,10 @@ pub enum Kind {
     MotionModel,
     /// Both in one: what training writes.
     WholeModel,
+    /// A model of Stable Diffusion 1 in one file.
+    SingleFile,
+    /// Changes to be laid over a model.
+    Lora,
 }
 
 /// One network, or another folder of a model.
@@ -98,6 +104,8 @@ pub struct Part {
     pub path: PathBuf,
     /// Its weights; absent for `tokenizer` and `scheduler`.
     pub weights: Option<WeightsSummary>,
+    /// What it changes, where it is a LoRA.
+    pub lora: Option<LoraSummary>,
     /// Why it cannot be read.
     pub error: Option<String>,
 }
@@ -169,30 +177,53 @@ pub struct Missing {
 /// its `config.json` lies in.
 pub fn inspect(path: &Path, known: impl Fn(&Path) -> Vec<KnownNetwork>) -> Result<Inspection> {
     let folders: Vec<&str> = PARTS.into_iter().filter(|part| path.join(part).is_dir()).collect();
-    let mut parts = Vec::new();
-    if folders.is_empty() {
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-        let weights = Weights::open(path)?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        parts.push(Part {
-            name,
-            path: path.to_path_buf(),
-            weights: Some(summary(&weights, &known(folder))),
-            error: None,
-        });
-    }
-    for name in &folders {
-        parts.push(part(&path.join(name), name, &known));
-    }
-    let moves = parts.iter().any(|part| part.name == "unet" && is_motion(part));
-    let kind = match moves {
-        _ if folders.is_empty() => Kind::Weights,
-        true if parts.iter().any(|part| part.name == "text_encoder") => Kind::WholeModel,
-        true => Kind::MotionModel,
-        false => Kind::DiffusersModel,
+    let (kind, parts) = if folders.is_empty() {
+        of_weights(path, &known)?
+    } else {
+        let parts: Vec<Part> =
+            folders.iter().map(|name| part(&path.join(name), name, &known)).collect();
+        let moves = parts.iter().any(|part| part.name == "unet" && is_motion(part));
+        let kind = match moves {
+            true if parts.iter().any(|part| part.name == "text_encoder") => Kind::WholeModel,
+            true => Kind::MotionModel,
+            false => Kind::DiffusersModel,
+        };
+        (kind, parts)
     };
-    let missing = vec![Missing { variant: "musev".to_string(), parts: missing(&parts, kind) }];
+    let missing = match kind {
+        Kind::Lora => vec![],
+        _ => vec![Missing { variant: "musev".to_string(), parts: missing(&parts, kind) }],
+    };
     Ok(Inspection { path: path.to_path_buf(), kind, parts, missing })
+}
+
+/// What a file, or a folder of one network, holds.
+fn of_weights(
+    path: &Path,
+    known: &impl Fn(&Path) -> Vec<KnownNetwork>,
+) -> Result<(Kind, Vec<Part>)> {
+    let weights = Weights::open(path)?;
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let part = |name: &str, weights: &Weights, lora: Option<LoraSummary>| Part {
+        name: name.to_owned(),
+        path: path.to_path_buf(),
+        weights: Some(summary(weights, &known(folder))),
+        lora,
+        error: None,
+    };
+    if let Some(SingleFile { unet: Some(unet), vae, text_encoder }) = SingleFile::of(&weights)? {
+        let networks = [("unet", Some(unet)), ("vae", vae), ("text_encoder", text_encoder)];
+        let parts = networks.iter().filter_map(|(name, weights)| {
+            let weights = weights.as_ref()?;
+            Some(part(name, weights, None))
+        });
+        return Ok((Kind::SingleFile, parts.collect()));
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(match Lora::of(&weights) {
+        Ok(lora) => (Kind::Lora, vec![part(&name, &weights, Some(lora.summary()))]),
+        Err(_) => (Kind::Weights, vec![part(&name, &weights, None)]),
+    })
 }
 
 fn part(folder: &Path, name: &str, known: &impl Fn(&Path) -> Vec<KnownNetwork>) -> Part {
@@ -210,7 +241,7 @@ fn part(folder: &Path, name: &str, known: &impl Fn(&Path) -> Vec<KnownNetwork>) 
         Ok(weights) => (weights, None),
         Err(error) => (None, Some(error.to_string())),
     };
-    Part { name: name.to_string(), path: folder.to_path_buf(), weights, error }
+    Part { name: name.to_string(), path: folder.to_path_buf(), weights, lora: None, error }
 }
 
 fn summary(weights: &Weights, known: &[KnownNetwork]) -> WeightsSummary {
@@ -253,8 +284,10 @@ fn missing(parts: &[Part], kind: Kind) -> Vec<String> {
     let is_base = |part: &Part| kind == Kind::WholeModel || !is_motion(part);
     let has =
         |name: &str| parts.iter().filter(usable).any(|part| part.name == name && is_base(part));
+    // A single file's scheduler is Stable Diffusion 1.5's.
+    let needs = |part: &&&str| !has(part) && !(kind == Kind::SingleFile && **part == "scheduler");
     let mut missing: Vec<String> =
-        PARTS.iter().filter(|part| !has(part)).map(|part| format!("base model: {part}")).collect();
+        PARTS.iter().filter(needs).map(|part| format!("base model: {part}")).collect();
     if !parts.iter().filter(usable).any(is_motion) {
         missing.push("motion model: unet".to_string());
     }

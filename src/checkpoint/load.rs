@@ -107,17 +107,22 @@ fn matched(
 /// What keeps a stored tensor from filling a parameter of this shape. Trailing dimensions of one
 /// do not count: old files keep the attention projections of the VAE as 1x1 convolutions.
 pub(super) fn mismatch(info: &TensorInfo, shape: &[usize]) -> Option<String> {
-    let trimmed = |shape: &[usize]| {
-        let kept = shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
-        shape[..kept].to_vec()
-    };
-    if trimmed(&info.shape) != trimmed(shape) {
+    if !fits(&info.shape, shape) {
         Some(format!("{:?} in the file, {shape:?} in the network", info.shape))
     } else if !is_float(info.dtype) {
         Some(format!("{:?} in the file, a float type in the network", info.dtype))
     } else {
         None
     }
+}
+
+/// Whether two shapes are the same up to trailing dimensions of one.
+pub(super) fn fits(one: &[usize], other: &[usize]) -> bool {
+    let trimmed = |shape: &[usize]| {
+        let kept = shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
+        shape[..kept].to_vec()
+    };
+    trimmed(one) == trimmed(other)
 }
 
 /// Everything that does not fit, for one message.

@@ -16,12 +16,15 @@ mod entry;
 mod folder;
 mod inspect;
 mod keys;
+mod ldm;
 mod load;
+mod lora;
 mod pickle;
 mod pickled;
 mod safetensors;
 #[cfg(feature = "train")]
 mod save;
+mod single_file;
 mod source;
 mod state_dict;
 mod torch;
@@ -34,7 +37,9 @@ pub use inspect::{
 };
 pub use keys::KeyRename;
 pub use load::{LoadOptions, load};
+pub use lora::{BlockWeights, Lora, LoraChoice, LoraNaming, LoraSummary};
 #[cfg(feature = "train")]
 pub use save::{tensors, to_safetensors};
+pub use single_file::SingleFile;
 pub use state_dict::state_dict;
 pub use weights::{Format, Weights};

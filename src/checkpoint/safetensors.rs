@@ -7,7 +7,8 @@ use std::sync::Arc;
 use burn::tensor::{BoolStore, DType};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo as StoredInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::entry::{Entry, TensorInfo};
 use super::source::Source;
@@ -21,9 +22,12 @@ pub(super) fn is_safetensors(head: &[u8]) -> bool {
     head.get(8) == Some(&b'{')
 }
 
-/// The tensors of a safetensors file, none of them read.
-pub(super) fn entries(source: &Arc<Source>) -> Result<BTreeMap<String, Entry>> {
-    let (tensors, data_start) = header(source)?;
+/// What a file says of itself.
+type FileMetadata = BTreeMap<String, String>;
+
+/// The tensors of a safetensors file, none of them read, and what the file says of itself.
+pub(super) fn entries(source: &Arc<Source>) -> Result<(BTreeMap<String, Entry>, FileMetadata)> {
+    let (Header { tensors, metadata }, data_start) = header(source)?;
     let mut entries = BTreeMap::new();
     for (name, stored) in tensors {
         let entry = dtype(stored.dtype)
@@ -41,11 +45,11 @@ pub(super) fn entries(source: &Arc<Source>) -> Result<BTreeMap<String, Entry>> {
             .map_err(|reason| source.error(format!("tensor {name}: {reason}")))?;
         entries.insert(name, entry);
     }
-    Ok(entries)
+    Ok((entries, metadata))
 }
 
-/// The header's tensors, ordered and checked, and the position of the first tensor.
-fn header(source: &Arc<Source>) -> Result<(Vec<(String, StoredInfo)>, u64)> {
+/// The header, its tensors ordered and checked, and the position of the first tensor.
+fn header(source: &Arc<Source>) -> Result<(Header, u64)> {
     let damaged = |reason: String| source.error(format!("damaged safetensors file: {reason}"));
     let mut length = [0; 8];
     if source.len() < 8 {
@@ -59,7 +63,7 @@ fn header(source: &Arc<Source>) -> Result<(Vec<(String, StoredInfo)>, u64)> {
     }
     let mut json = vec![0; length as usize];
     source.read_at(8, &mut json)?;
-    let Header(mut tensors) =
+    let Header { mut tensors, metadata } =
         serde_json::from_slice(&json).map_err(|error| damaged(format!("header: {error}")))?;
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     Metadata::new(None, tensors.clone()).map_err(|error| damaged(error.to_string()))?;
@@ -71,7 +75,7 @@ fn header(source: &Arc<Source>) -> Result<(Vec<(String, StoredInfo)>, u64)> {
             "{problem}: the tensors take {end} bytes, the file holds {data}"
         )));
     }
-    Ok((tensors, 8 + length))
+    Ok((Header { tensors, metadata }, 8 + length))
 }
 
 fn dtype(stored: Dtype) -> Option<DType> {
@@ -95,7 +99,10 @@ fn dtype(stored: Dtype) -> Option<DType> {
 
 /// The header as it stands in the file. The crate's own type reads into a map and so would let
 /// the second of two equal names win without a word.
-struct Header(Vec<(String, StoredInfo)>);
+struct Header {
+    tensors: Vec<(String, StoredInfo)>,
+    metadata: FileMetadata,
+}
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -109,18 +116,22 @@ impl<'de> Deserialize<'de> for Header {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut names = HashSet::new();
-                let mut tensors = Vec::new();
+                let (mut tensors, mut metadata) = (Vec::new(), FileMetadata::new());
                 while let Some(name) = map.next_key::<String>()? {
                     if !names.insert(name.clone()) {
                         return Err(A::Error::custom(format!("{name} occurs twice")));
                     }
                     if name == "__metadata__" {
-                        map.next_value::<IgnoredAny>()?;
+                        let said: BTreeMap<String, Value> = map.next_value()?;
+                        metadata.extend(said.into_iter().filter_map(|(key, value)| match value {
+                            Value::String(text) => Some((key, text)),
+                            _ => None,
+                        }));
                     } else {
                         tensors.push((name, map.next_value()?));
                     }
                 }
-                Ok(Header(tensors))
+                Ok(Header { tensors, metadata })
             }
         }
         deserializer.deserialize_map(Tensors)

@@ -33,6 +33,8 @@ pub struct Weights {
     format: Format,
     files: usize,
     entries: Arc<BTreeMap<String, Entry>>,
+    /// What a safetensors file says of itself.
+    metadata: Arc<BTreeMap<String, String>>,
 }
 
 impl Weights {
@@ -63,17 +65,17 @@ impl Weights {
 
     fn from_source(source: &Arc<Source>) -> Result<Self> {
         let head = source.head(64)?;
-        let (format, entries) = if torch::is_archive(&head) {
-            (Format::Torch, torch::archive_entries(source)?)
+        let (format, (entries, metadata)) = if torch::is_archive(&head) {
+            (Format::Torch, (torch::archive_entries(source)?, BTreeMap::new()))
         } else if torch::is_legacy(&head) {
-            (Format::TorchLegacy, torch::legacy_entries(source)?)
+            (Format::TorchLegacy, (torch::legacy_entries(source)?, BTreeMap::new()))
         } else if safetensors::is_safetensors(&head) {
             (Format::Safetensors, safetensors::entries(source)?)
         } else {
             return Err(source.error(unknown_format(&head)));
         };
-        let origin = source.path().to_path_buf();
-        Ok(Self { origin, format, files: 1, entries: Arc::new(entries) })
+        let (origin, metadata) = (source.path().to_path_buf(), Arc::new(metadata));
+        Ok(Self { origin, format, files: 1, entries: Arc::new(entries), metadata })
     }
 
     /// Tensors taken from several files of one format.
@@ -83,7 +85,18 @@ impl Weights {
         files: usize,
         entries: BTreeMap<String, Entry>,
     ) -> Self {
-        Self { origin: origin.to_path_buf(), format, files, entries: Arc::new(entries) }
+        let (entries, metadata) = (Arc::new(entries), Arc::default());
+        Self { origin: origin.to_path_buf(), format, files, entries, metadata }
+    }
+
+    /// These entries instead; they may come from other files too.
+    pub(super) fn with_entries(&self, entries: BTreeMap<String, Entry>) -> Self {
+        Self { entries: Arc::new(entries), ..self.clone() }
+    }
+
+    /// What a safetensors file says of itself under `key`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     pub(super) fn entries(&self) -> &BTreeMap<String, Entry> {
@@ -128,7 +141,7 @@ impl Weights {
         let under = self.entries.iter().filter_map(|(name, entry)| {
             name.strip_prefix(prefix).map(|rest| (rest.to_string(), entry.clone()))
         });
-        Self { entries: Arc::new(under.collect()), ..self.clone() }
+        self.with_entries(under.collect())
     }
 
     /// These weights with `over` laid on top: a base model's spatial tensors replace those of a

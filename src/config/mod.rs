@@ -10,7 +10,7 @@ pub mod task_file;
 pub(crate) mod yaml;
 
 pub use model_settings::{ModelSettings, SETTINGS_FILE};
-pub use models::{ModelChoice, ModelSpec, Variant, checkpoint_root};
+pub use models::{ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, tokenizer_near};
 pub use negative_prompts::NegativePrompts;
 pub use output_name::OutputName;
 pub use task::Task;

@@ -14,6 +14,9 @@ const MOTION: Builtin =
     ("configs/models/motion.yaml", include_str!("../../configs/models/motion.yaml"));
 const VAE: Builtin = ("configs/models/vae.yaml", include_str!("../../configs/models/vae.yaml"));
 
+/// The VAE that the original takes where none is named.
+const DEFAULT_VAE: &str = "sd-vae-ft-mse";
+
 /// A table that comes with musev: its path and its text.
 type Builtin = (&'static str, &'static str);
 
@@ -36,16 +39,18 @@ pub struct ModelChoice {
     pub name: String,
 }
 
-/// The folders of one model.
+/// Where the parts of one model lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
     /// Name of the base model, as output files carry it.
     pub name: String,
-    /// Folder of the base model (Stable Diffusion 1.5 in diffusers' layout).
+    /// The base model (Stable Diffusion 1.5): a folder in diffusers' layout, or a single file.
     pub base: PathBuf,
+    /// Folder of the tokenizer.
+    pub tokenizer: PathBuf,
     /// Folder of the motion model; its `unet` folder holds the motion UNet.
     pub unet: PathBuf,
-    /// Folder of the VAE.
+    /// Folder of the VAE, or a file that holds one.
     pub vae: PathBuf,
     /// Structure of the motion UNet.
     pub variant: Variant,
@@ -103,6 +108,11 @@ impl ModelSpec {
     /// # Errors
     /// When a part is not there; the error names all that are missing.
     pub fn whole_in(files: &Files, folder: &Path) -> Result<Self> {
+        if files.is_file(folder) {
+            let reason = "is a file, and a whole model is a folder; a single-file model is a base \
+                          for the motion of another: --sd-model-name None --sd-model-cfg-path FILE";
+            return Err(Error::checkpoint(folder, reason));
+        }
         let or_itself = |inner: &str| match folder.join(inner) {
             inner if files.is_dir(&inner) => inner,
             _ => folder.to_path_buf(),
@@ -126,37 +136,33 @@ impl ModelSpec {
             return Err(Error::checkpoint(folder, reason));
         }
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let vae = base.join("vae");
+        let (tokenizer, vae) = (base.join("tokenizer"), base.join("vae"));
         let name = name.unwrap_or_else(|| "model".to_owned());
         let settings = ModelSettings::of(files, folder)?;
-        Ok(Self { name, base, unet, vae, variant: Variant::default(), settings })
+        Ok(Self { name, base, tokenizer, unet, vae, variant: Variant::default(), settings })
     }
 
-    /// Finds the models that `base` names, each with the motion model `unet` and the VAE `vae` (a
-    /// path or a name). "all" takes those base models of the table that exist on this machine.
+    /// Finds the models that `base` names, each with the motion model `unet`. "all" takes those
+    /// base models of the table that exist on this machine.
     ///
     /// # Errors
-    /// When a name is in no table (the known ones are listed) or a folder does not exist.
+    /// When a name is in no table (the known ones are listed) or a path does not exist.
     pub fn find(
         base: &ModelChoice,
         unet: &ModelChoice,
-        vae: &str,
+        parts: &PartChoice,
         root: &Path,
     ) -> Result<Vec<Self>> {
         let motion = match unet.model_itself("unet_model_name")? {
             Some((_, path)) => (path, Variant::default()),
             None => Table::open(unet.table.as_deref(), MOTION, root)?.get(&unet.name)?,
         };
-        let vae = match Table::open(None, VAE, root)? {
-            _ if Path::new(vae).exists() => PathBuf::from(vae),
-            table if table.entries.contains_key(vae) => table.get(vae)?.0,
-            table => return Err(table.unknown(vae, "is neither a folder nor a known VAE")),
-        };
         let bases = match base.model_itself("sd_model_name")? {
             Some(named) => vec![named],
             None => Table::open(base.table.as_deref(), BASE, root)?.bases(&base.name)?,
         };
         let spec = |(name, base): (String, PathBuf)| {
+            let vae = parts.vae(&base, root)?;
             for (part, path) in [("base model", &base), ("motion model", &motion.0), ("VAE", &vae)]
             {
                 if !path.exists() {
@@ -167,12 +173,70 @@ impl ModelSpec {
                     return Err(Error::checkpoint(path, reason));
                 }
             }
+            let tokenizer = parts.tokenizer(&base, root)?;
             let (unet, variant) = motion.clone();
             let settings = ModelSettings::default();
-            Ok(Self { name, base, unet, vae: vae.clone(), variant, settings })
+            Ok(Self { name, base, tokenizer, unet, vae, variant, settings })
         };
         bases.into_iter().map(spec).collect()
     }
+}
+
+/// Parts that need not come from the base model.
+#[derive(Clone, Debug, Default)]
+pub struct PartChoice {
+    /// The VAE, as a path or as a name of the table. Without it, `sd-vae-ft-mse`; with a base model
+    /// that is a single file, the one inside.
+    pub vae: Option<String>,
+    /// Folder of the tokenizer. Without it, the base model's; a base model that is a single file
+    /// has none: then the folder `tokenizer` beside it, or that of a base model of the table.
+    pub tokenizer: Option<PathBuf>,
+}
+
+impl PartChoice {
+    fn vae(&self, base: &Path, root: &Path) -> Result<PathBuf> {
+        let name = match &self.vae {
+            Some(name) => name.as_str(),
+            None if base.is_file() => return Ok(base.to_path_buf()),
+            None => DEFAULT_VAE,
+        };
+        match Table::open(None, VAE, root)? {
+            _ if Path::new(name).exists() => Ok(PathBuf::from(name)),
+            table if table.entries.contains_key(name) => Ok(table.get(name)?.0),
+            table => Err(table.unknown(name, "is neither a path nor a known VAE")),
+        }
+    }
+
+    fn tokenizer(&self, base: &Path, root: &Path) -> Result<PathBuf> {
+        if let Some(folder) = &self.tokenizer {
+            return Ok(folder.clone());
+        }
+        if !base.is_file() {
+            return Ok(base.join("tokenizer"));
+        }
+        tokenizer_near(base, root)
+    }
+}
+
+/// A tokenizer for a single file, which holds no vocabulary: the folder `tokenizer` beside it, or
+/// that of a base model of the table below `root`.
+///
+/// # Errors
+/// When there is none; the error names the option that gives it.
+pub fn tokenizer_near(file: &Path, root: &Path) -> Result<PathBuf> {
+    let mut places = vec![file.with_file_name("tokenizer")];
+    let table = Table::open(None, BASE, root)?;
+    for name in table.entries.keys() {
+        places.push(table.get(name)?.0.join("tokenizer"));
+    }
+    places.iter().find(|place| place.is_dir()).cloned().ok_or_else(|| {
+        let reason = format!(
+            "{} is a single file, which holds no vocabulary; name the tokenizer folder of any \
+             Stable Diffusion 1.5 model, or put it beside the file",
+            file.display()
+        );
+        Error::request("tokenizer", reason)
+    })
 }
 
 impl ModelChoice {

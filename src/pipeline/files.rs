@@ -4,10 +4,12 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::Weights;
+use super::single_file::BaseFile;
+use crate::checkpoint::{Lora, LoraChoice, Weights};
 use crate::config::{ModelSettings, ModelSpec};
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::pipeline::AllowMissing;
 use crate::prompt::ClipTokenizer;
 use crate::schedulers::SchedulerConfig;
 
@@ -48,28 +50,73 @@ impl ModelFiles {
     /// # Errors
     /// Names the file that is missing or damaged.
     pub fn open_in(files: &Files, spec: &ModelSpec) -> Result<Self> {
-        let scheduler = spec.base.join("scheduler/scheduler_config.json");
         let mut unet = NetworkFiles::open(files, &spec.unet.join("unet"))?;
+        let base = BaseFiles::open(files, &spec.base)?;
         // The base model's spatial weights replace those the motion model was saved with.
-        let base = Weights::open_in(files, &spec.base.join("unet"))?;
-        unet.weights = unet.weights.overlay(base)?;
+        unet.weights = unet.weights.overlay(base.unet)?;
+        let (scheduler, text) = base.scheduler;
         Ok(Self {
             name: spec.name.clone(),
             settings: spec.settings.clone(),
-            scheduler: SchedulerConfig::from_json(
-                &scheduler.display().to_string(),
-                &files.read_text(&scheduler)?,
-            )?,
-            tokenizer: ClipTokenizer::open_in(files, &spec.base.join("tokenizer"))?,
-            text_encoder: NetworkFiles::open(files, &spec.base.join("text_encoder"))?,
-            vae: NetworkFiles::open(files, &spec.vae)?,
+            scheduler: SchedulerConfig::from_json(&scheduler, &text)?,
+            tokenizer: ClipTokenizer::open_in(files, &spec.tokenizer)?,
+            text_encoder: base.text_encoder,
+            vae: match files.is_file(&spec.vae) {
+                true => BaseFile::open(files, &spec.vae)?.vae()?,
+                false => NetworkFiles::open(files, &spec.vae)?,
+            },
             unet,
         })
+    }
+
+    /// The same model with LoRAs laid over it, one after the other; its name tells them.
+    ///
+    /// # Errors
+    /// Names the LoRA that cannot be read or does not fit, with all that does not.
+    pub fn with_loras(
+        mut self,
+        loras: &[LoraChoice],
+        allow_missing: &AllowMissing,
+    ) -> Result<Self> {
+        for choice in loras {
+            let lora = Lora::open(&choice.path)?;
+            let weight = (choice.strength, &choice.blocks);
+            let (unet, text) = (self.unet.weights, self.text_encoder.weights);
+            (self.unet.weights, self.text_encoder.weights) =
+                lora.merge(weight, unet, text, allow_missing)?;
+            self.name = format!("{}+{}", self.name, choice.label());
+        }
+        Ok(self)
     }
 
     /// What its networks weigh, in the order in which they are loaded.
     pub(super) fn networks(&self) -> [NetworkSize; 3] {
         [self.text_encoder.size("text_encoder"), self.vae.size("vae"), self.unet.size("unet")]
+    }
+}
+
+/// The parts that a base model gives in either layout.
+struct BaseFiles {
+    unet: Weights,
+    text_encoder: NetworkFiles,
+    /// How messages call the scheduler's configuration, and its text.
+    scheduler: (String, String),
+}
+
+impl BaseFiles {
+    /// Opens a folder in the layout of diffusers, or a single file.
+    fn open(files: &Files, base: &Path) -> Result<Self> {
+        if files.is_file(base) {
+            let file = BaseFile::open(files, base)?;
+            let (unet, text_encoder) = (file.unet()?, file.text_encoder()?);
+            return Ok(Self { unet, text_encoder, scheduler: file.scheduler() });
+        }
+        let scheduler = base.join("scheduler/scheduler_config.json");
+        Ok(Self {
+            unet: Weights::open_in(files, &base.join("unet"))?,
+            text_encoder: NetworkFiles::open(files, &base.join("text_encoder"))?,
+            scheduler: (scheduler.display().to_string(), files.read_text(&scheduler)?),
+        })
     }
 }
 

@@ -15,6 +15,7 @@ mod plan;
 mod prepare;
 mod request;
 mod shots;
+mod single_file;
 mod text;
 mod watch;
 pub mod window;

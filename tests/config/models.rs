@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use musev::config::{ModelChoice, ModelSettings, ModelSpec, Variant, checkpoint_root};
+use musev::config::{ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root};
 
 fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
     ModelChoice { table, name: name.to_owned() }
@@ -20,7 +20,13 @@ fn root(folders: &[&str]) -> tempfile::TempDir {
 const MAJIC: &str = "t2i/sd1.5/majicmixRealv6Fp16";
 
 fn find(base: &str, unet: &str, vae: &str, root: &Path) -> Result<Vec<ModelSpec>, String> {
-    ModelSpec::find(&choice(None, base), &choice(None, unet), vae, root).map_err(|e| e.to_string())
+    ModelSpec::find(&choice(None, base), &choice(None, unet), &named(vae), root)
+        .map_err(|e| e.to_string())
+}
+
+/// This VAE, and the base model's tokenizer.
+fn named(vae: &str) -> PartChoice {
+    PartChoice { vae: Some(vae.to_owned()), tokenizer: None }
 }
 
 #[test]
@@ -29,6 +35,7 @@ fn names_become_folders() {
     let expected = ModelSpec {
         name: "majicmixRealv6Fp16".to_owned(),
         base: root.path().join(MAJIC),
+        tokenizer: root.path().join(MAJIC).join("tokenizer"),
         unet: root.path().join("motion/musev"),
         vae: root.path().join("vae/sd-vae-ft-mse"),
         variant: Variant::Musev,
@@ -47,9 +54,36 @@ fn none_means_the_path_itself() {
     let base = choice(Some(at("my.model")), "None");
     let unet = choice(Some(at("motion")), "None");
     let vae = at("vae").display().to_string();
-    let found = ModelSpec::find(&base, &unet, &vae, root.path()).unwrap().remove(0);
+    let found = ModelSpec::find(&base, &unet, &named(&vae), root.path()).unwrap().remove(0);
     assert_eq!((found.name.as_str(), &found.base), ("my", &at("my.model")));
     assert_eq!((found.unet, found.vae), (at("motion"), at("vae")));
+}
+
+#[test]
+fn a_single_file_brings_its_vae_and_borrows_a_tokenizer() {
+    let root = root(&["motion", "files", "vae/sd-vae-ft-mse"]);
+    let file = root.path().join("files/model.safetensors");
+    std::fs::write(&file, b"").unwrap();
+    let base = choice(Some(file.clone()), "None");
+    let motion = choice(Some(root.path().join("motion")), "None");
+    let find = |parts: &PartChoice| ModelSpec::find(&base, &motion, parts, root.path());
+
+    let error = find(&PartChoice::default()).unwrap_err().to_string();
+    assert!(error.starts_with("tokenizer: ") && error.contains("model.safetensors"), "{error}");
+
+    let of_the_table = root.path().join(MAJIC).join("tokenizer");
+    std::fs::create_dir_all(&of_the_table).unwrap();
+    let found = find(&PartChoice::default()).unwrap().remove(0);
+    assert_eq!((&found.vae, &found.tokenizer), (&file, &of_the_table));
+
+    let beside = root.path().join("files/tokenizer");
+    std::fs::create_dir(&beside).unwrap();
+    assert_eq!(find(&PartChoice::default()).unwrap()[0].tokenizer, beside);
+
+    let given = PartChoice { tokenizer: Some("mine".into()), ..named("sd-vae-ft-mse") };
+    let found = find(&given).unwrap().remove(0);
+    assert_eq!(found.tokenizer, Path::new("mine"));
+    assert_eq!(found.vae, root.path().join("vae/sd-vae-ft-mse"));
 }
 
 #[test]
@@ -62,15 +96,19 @@ fn own_tables_are_read() {
     let found = ModelSpec::find(
         &choice(Some(bases.clone()), "one, two"),
         &choice(Some(motion.clone()), "m"),
-        "sd-vae-ft-mse",
+        &named("sd-vae-ft-mse"),
         root.path(),
     );
     let names: Vec<_> = found.unwrap().into_iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["one", "two"]);
 
     std::fs::write(&motion, "m: {path: m, variant: other}\n").unwrap();
-    let found =
-        ModelSpec::find(&choice(Some(bases), "one"), &choice(Some(motion), "m"), "x", root.path());
+    let found = ModelSpec::find(
+        &choice(Some(bases), "one"),
+        &choice(Some(motion), "m"),
+        &named("x"),
+        root.path(),
+    );
     assert!(found.unwrap_err().to_string().contains("motion.yaml"));
 }
 
@@ -83,7 +121,7 @@ fn unknown_and_missing_models_say_what_there_is() {
         ("majicmixReal", "musev", "sd-vae-ft-mse", "fantasticmix_v10, majicmixRealv6Fp16"),
         ("fantasticmix_v10", "musev", "sd-vae-ft-mse", "the base model is not there"),
         ("all", "muse", "sd-vae-ft-mse", "did you mean `musev`?"),
-        ("all", "musev", "sd-vae", "neither a folder nor a known VAE"),
+        ("all", "musev", "sd-vae", "neither a path nor a known VAE"),
         ("None", "musev", "sd-vae-ft-mse", "sd_model_name"),
         ("all", "None", "sd-vae-ft-mse", "unet_model_name"),
     ] {
@@ -94,7 +132,7 @@ fn unknown_and_missing_models_say_what_there_is() {
     let error = find("all", "musev", "sd-vae-ft-mse", empty.path()).unwrap_err();
     assert!(error.contains("no base model"), "{error}");
     let folder = choice(Some(here.join(MAJIC)), "all");
-    let error = ModelSpec::find(&folder, &choice(None, "musev"), "sd-vae-ft-mse", here);
+    let error = ModelSpec::find(&folder, &choice(None, "musev"), &named("sd-vae-ft-mse"), here);
     assert!(error.unwrap_err().to_string().contains("is a folder"));
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use musev::{Inspection, Kind, NetworkMatch, Part, WeightsFormat, WeightsSummary};
+use musev::{
+    Inspection, Kind, LoraNaming, LoraSummary, NetworkMatch, Part, WeightsFormat, WeightsSummary,
+};
 
 use crate::report;
 
@@ -40,6 +42,8 @@ fn print(inspection: &Inspection, tensors: bool, out: &mut impl Write) -> io::Re
         Kind::DiffusersModel => "a model in the layout of diffusers",
         Kind::MotionModel => "a motion model",
         Kind::WholeModel => "a whole model",
+        Kind::SingleFile => "a single-file model of Stable Diffusion 1",
+        Kind::Lora => "a LoRA",
     };
     writeln!(out, "{}: {kind}", inspection.path.display())?;
     for part in &inspection.parts {
@@ -66,6 +70,9 @@ fn print_part(part: &Part, tensors: bool, out: &mut impl Write) -> io::Result<()
     if let Some(network) = &weights.network {
         print_match(network, out)?;
     }
+    if let Some(lora) = &part.lora {
+        print_lora(lora, out)?;
+    }
     for tensor in weights.tensors.iter().filter(|_| tensors) {
         writeln!(out, "    {} {:?} {}", tensor.name, tensor.shape, tensor.dtype)?;
     }
@@ -87,6 +94,25 @@ fn print_weights(weights: &WeightsSummary, out: &mut impl Write) -> io::Result<(
         "  {format}{files}, tensors: {}; {elements:.1} million elements, {megabytes:.1} MB",
         dtypes.join(", ")
     )
+}
+
+fn print_lora(lora: &LoraSummary, out: &mut impl Write) -> io::Result<()> {
+    let naming = match lora.naming {
+        LoraNaming::Kohya => "kohya",
+        LoraNaming::Diffusers => "diffusers",
+        LoraNaming::Peft => "PEFT",
+    };
+    let ranks: Vec<String> = lora.ranks.keys().map(usize::to_string).collect();
+    let family = lora.family.as_ref().map(|family| format!(", for {family}")).unwrap_or_default();
+    writeln!(out, "  names of {naming}, rank {}{family}", ranks.join(", "))?;
+    for (network, kinds) in [("UNet", &lora.unet), ("text encoder", &lora.text_encoder)] {
+        let kinds: Vec<String> =
+            kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        if !kinds.is_empty() {
+            writeln!(out, "  layers of the {network}: {}", kinds.join(", "))?;
+        }
+    }
+    Ok(())
 }
 
 fn print_match(network: &NetworkMatch, out: &mut impl Write) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use musev::{
-    Error, Format, Frame, ModelChoice, ModelFiles, ModelSettings, ModelSpec, OutputName, Result,
-    Task, TaskFile, TaskImages, Text2Video,
+    Error, Format, Frame, ModelChoice, ModelFiles, ModelSettings, ModelSpec, OutputName,
+    PartChoice, Result, Task, TaskFile, TaskImages, Text2Video,
 };
 use serde_json::json;
 
@@ -35,8 +35,13 @@ pub(crate) struct Job {
     pub(crate) comment: String,
 }
 
-/// The models that were asked for, at least one; the one inside musev if none was.
+/// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
 pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
+    let opened = opened(args)?.into_iter();
+    opened.map(|model| model.with_loras(&args.lora, &args.allow_missing)).collect()
+}
+
+fn opened(args: &Model) -> Result<Vec<ModelFiles>> {
     let named = args.model.as_deref();
     let is_inside = named.map_or(!args.names_a_table(), |name| name == Path::new("mini"));
     if is_inside && let Some(mini) = mini() {
@@ -65,7 +70,7 @@ fn of_tables(args: &Model) -> Result<Vec<ModelSpec>> {
     ModelSpec::find(
         &choice(&args.sd_model_cfg_path, &args.sd_model_name, "all"),
         &choice(&args.unet_model_cfg_path, &args.unet_model_name, "musev"),
-        args.vae_model_path.as_deref().unwrap_or("sd-vae-ft-mse"),
+        &PartChoice { vae: args.vae_model_path.clone(), tokenizer: args.tokenizer.clone() },
         &musev::checkpoint_root(args.model_dir.as_deref()),
     )
 }
@@ -74,7 +79,8 @@ impl Model {
     /// Whether an option speaks of the tables of models.
     fn names_a_table(&self) -> bool {
         let names = [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path];
-        let paths = [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path];
+        let paths =
+            [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path, &self.tokenizer];
         names.iter().any(|name| name.is_some()) || paths.iter().any(|path| path.is_some())
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use musev::{
-    DeviceChoice, Format, GuidanceMethod, NoiseType, Precision, Rng, SchedulerKind, WindowSchedule,
+    DeviceChoice, Format, GuidanceMethod, LoraChoice, NoiseType, Precision, Rng, SchedulerKind,
+    WindowSchedule,
 };
 
 /// Options of `musev text2video`.
@@ -138,7 +139,7 @@ pub(crate) struct Model {
         value_name = "mini|FOLDER",
         conflicts_with_all = [
             "model_dir", "sd_model_name", "sd_model_cfg_path", "unet_model_name",
-            "unet_model_cfg_path", "vae_model_path",
+            "unet_model_cfg_path", "vae_model_path", "tokenizer",
         ]
     )]
     pub(crate) model: Option<PathBuf>,
@@ -147,8 +148,8 @@ pub(crate) struct Model {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) model_dir: Option<PathBuf>,
     /// Take text encoder, scheduler and the spatial weights from this model of the table; several
-    /// with commas; all takes those that are there, and None takes --sd-model-cfg-path itself
-    /// [default: all]
+    /// with commas; all takes those that are there, and None takes --sd-model-cfg-path itself, a
+    /// folder or a single file (.safetensors, .ckpt) [default: all]
     #[arg(long, value_name = "NAME")]
     pub(crate) sd_model_name: Option<String>,
     /// Look base models up in this YAML table instead of the built-in one.
@@ -161,9 +162,18 @@ pub(crate) struct Model {
     /// Look motion models up in this YAML table instead of the built-in one.
     #[arg(long, value_name = "PATH")]
     pub(crate) unet_model_cfg_path: Option<PathBuf>,
-    /// Take the VAE from this folder, or the one of this name [default: sd-vae-ft-mse]
-    #[arg(long, value_name = "FOLDER|NAME")]
+    /// Take the VAE from this folder or single file, or the one of this name [default:
+    /// sd-vae-ft-mse; of a single file: the one inside]
+    #[arg(long, value_name = "PATH|NAME")]
     pub(crate) vae_model_path: Option<String>,
+    /// Take the tokenizer from this folder [default: the base model's; of a single file: the folder
+    /// tokenizer beside it, or a base model's of the table]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Lay this LoRA over text encoder and UNet, with this weight, on these blocks: ALL, FACE,
+    /// DEFACE, MIDD, OUTALL, or 17 numbers with commas; may be repeated.
+    #[arg(long, value_name = "FILE[:WEIGHT[:BLOCKS]]")]
+    pub(crate) lora: Vec<LoraChoice>,
     /// Leave tensors that match this pattern at their initial values instead of failing; `*` stands
     /// for anything; may be repeated.
     #[arg(long, value_name = "PATTERN")]
