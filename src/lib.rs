@@ -15,6 +15,8 @@
 
 pub mod checkpoint;
 pub mod config;
+#[cfg(not(target_family = "wasm"))]
+pub mod convert;
 pub mod device;
 pub mod doctor;
 pub mod error;
@@ -42,6 +44,8 @@ pub use config::{
     ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile,
     Variant, checkpoint_root, tokenizer_near,
 };
+#[cfg(not(target_family = "wasm"))]
+pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
     automatic_adapter, cpu_description, cuda_devices,

@@ -27,6 +27,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("checkpoint", vec!["files"]),
         ("config", vec!["files", "prompt"]),
+        ("convert", with_pipeline.clone()),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),

@@ -4,6 +4,8 @@
 mod checkpoints;
 mod common;
 
+#[path = "checkpoint/convert.rs"]
+mod convert;
 #[path = "checkpoint/damaged.rs"]
 mod damaged;
 #[path = "checkpoint/folders.rs"]

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "train")]
 use crate::commands::train;
-use crate::commands::{bench, devices, doctor, inspect, text2video};
+use crate::commands::{bench, convert, devices, doctor, inspect, text2video};
 
 /// Animates a picture, or a prompt, into a video of any length.
 #[derive(Debug, Parser)]
@@ -72,6 +72,9 @@ pub(crate) enum Command {
     Devices(devices::DevicesArgs),
     /// Tell what a checkpoint file or folder is, and what it lacks.
     Inspect(inspect::InspectArgs),
+    /// Convert weights: from a model folder to a single file and back, from PyTorch's files to
+    /// safetensors, from one type to another.
+    Convert(convert::ConvertArgs),
     /// Measure this machine: the shaders, or the whole network.
     Bench(bench::BenchArgs),
     /// Test whether this machine computes correctly.

@@ -8,6 +8,8 @@ mod bad_models;
 mod checkpoints;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/formats.rs"]
+mod formats;
 #[cfg(feature = "mini")]
 #[path = "cli/mini.rs"]
 mod mini;

@@ -44,6 +44,24 @@ fn transposed_as<E: Element>(data: &TensorData, [rows, columns]: [usize; 2]) -> 
     TensorData::new(to, [columns, rows])
 }
 
+/// Whether a finite value of `data` is none in `dtype`.
+pub(super) fn overflows(data: &TensorData, dtype: FloatDType) -> bool {
+    /// What rounds to infinity in float16: half a step above the largest value.
+    const BEYOND_F16: f32 = 65520.0;
+    let is_beyond = |value: &f32| value.is_finite() && value.abs() >= BEYOND_F16;
+    match (data.dtype(), dtype) {
+        (DType::F32, FloatDType::F16) => values::<f32>(data).iter().any(is_beyond),
+        (DType::BF16, FloatDType::F16) => {
+            values::<bf16>(data).iter().any(|value| is_beyond(&value.to_f32()))
+        }
+        (DType::F64, FloatDType::F16) => {
+            let beyond = f64::from(BEYOND_F16);
+            values::<f64>(data).iter().any(|value| value.is_finite() && value.abs() >= beyond)
+        }
+        _ => false,
+    }
+}
+
 /// Converts to the wanted float type; a tensor that has it already is handed through.
 pub(super) fn to_float(data: TensorData, dtype: FloatDType) -> TensorData {
     if data.dtype() == DType::from(dtype) {

@@ -4,6 +4,8 @@
 //!   recognised by content; a tensor is read when it is asked for and never before.
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
+//! * [`SingleFile`] finds the networks of a model that is one file; [`Lora`] lays changes over
+//!   weights; [`write_safetensors`] writes any weights again, tensor by tensor.
 //! * `tensors` and `to_safetensors` turn a module into such a file again, for training.
 //! * [`inspect`] tells what a file or folder is and which networks it fits.
 //!
@@ -21,6 +23,7 @@ mod load;
 mod lora;
 mod pickle;
 mod pickled;
+mod rewrite;
 mod safetensors;
 #[cfg(feature = "train")]
 mod save;
@@ -38,6 +41,7 @@ pub use inspect::{
 pub use keys::KeyRename;
 pub use load::{LoadOptions, load};
 pub use lora::{BlockWeights, Lora, LoraChoice, LoraNaming, LoraSummary};
+pub use rewrite::write_safetensors;
 #[cfg(feature = "train")]
 pub use save::{tensors, to_safetensors};
 pub use single_file::SingleFile;

@@ -289,6 +289,7 @@ impl<'a> Machine<'a> {
         match (callable, arguments) {
             (Value::Callable(Callable::OrderedDict), []) => self.push_node(Node::Dict(vec![])),
             (Value::Callable(Callable::OrderedDict), &[pairs]) => self.dict_of(pairs),
+            (Value::Callable(Callable::Inert), _) => self.push(Value::Other),
             (Value::Callable(Callable::RebuildParameter), &[tensor, ..]) => self.push(tensor),
             (
                 Value::Callable(Callable::RebuildTensor),
@@ -346,6 +347,7 @@ impl<'a> Machine<'a> {
     fn build(&mut self) -> Result<(), String> {
         self.pop()?;
         match self.top()? {
+            Value::Other => Ok(()),
             Value::Node(index) if let Node::Dict(_) = &self.nodes[index] => Ok(()),
             _ => Err("attributes set on what is no dict".to_string()),
         }

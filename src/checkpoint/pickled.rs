@@ -20,6 +20,8 @@ pub(super) enum Callable {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
+    /// Something of a training run, which stands for nothing: never called, whatever it is given.
+    Inert,
     /// A storage class, which stands for the type of its elements.
     Storage(DType),
 }
@@ -59,6 +61,13 @@ pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
         ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
         ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
         ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
+        // Checkpoints of PyTorch Lightning hold counters of numpy and the class of a callback.
+        ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
+        | ("numpy", "dtype")
+        | ("_codecs", "encode")
+        | ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint") => {
+            Ok(Callable::Inert)
+        }
         ("torch", "DoubleStorage") => storage(DType::F64),
         ("torch", "FloatStorage") => storage(DType::F32),
         ("torch", "HalfStorage") => storage(DType::F16),

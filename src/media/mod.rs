@@ -30,6 +30,8 @@ pub use format::{Format, encode};
 pub use frame::{Frame, Video};
 pub use label::write_info;
 #[cfg(not(target_family = "wasm"))]
+pub(crate) use output::replace_folder;
+#[cfg(not(target_family = "wasm"))]
 pub use output::{check_output, output_path, write};
 pub use read::decode_frame;
 #[cfg(not(target_family = "wasm"))]
@@ -42,7 +44,7 @@ pub use resize::{
     CLIP_SIZE, Rect, centre_crop, clip_pixel_values, crop, crop_resize, crop_resize_bilinear,
     crop_resize_planes,
 };
-#[cfg(feature = "train")]
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use staging::Staged;
 pub use tiling::{grid, grid_shape};
 pub use yuv::bt709;

@@ -94,7 +94,7 @@ fn holds_only_frames(folder: &Path) -> Result<bool> {
 }
 
 /// Puts the staged folder in the place of an older one, which is brought back if that fails.
-fn replace_folder(target: &Path, staged: Staged) -> Result<()> {
+pub(crate) fn replace_folder(target: &Path, staged: Staged) -> Result<()> {
     if !target.exists() {
         return staged.commit();
     }

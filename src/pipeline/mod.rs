@@ -31,6 +31,7 @@ pub use plan::Plan;
 pub use prepare::{Length, TaskDefaults};
 pub use request::{ConditionFrames, Mode, Prompt, Request, Sampling, Size, VisionCondition};
 pub use shots::{FirstFrame, Text2Video};
+pub use single_file::{CONFIG_KEYS, SCHEDULER};
 pub use text::TextEncoder;
 pub(crate) use text::encode_chunks;
 pub use watch::{Event, Unwatched, Watch};

@@ -9,7 +9,7 @@ use crate::files::Files;
 
 /// Keys under which a file that musev wrote carries the configurations of its parts, where they are
 /// not Stable Diffusion 1.5's: the text of `unet/config.json` and so on.
-pub(super) const CONFIG_KEYS: [(&str, &str); 4] = [
+pub const CONFIG_KEYS: [(&str, &str); 4] = [
     ("unet", "musev.unet"),
     ("vae", "musev.vae"),
     ("text_encoder", "musev.text_encoder"),
@@ -17,7 +17,7 @@ pub(super) const CONFIG_KEYS: [(&str, &str); 4] = [
 ];
 
 /// `scheduler/scheduler_config.json` of Stable Diffusion 1.5: single files carry none.
-pub(super) const SCHEDULER: &str = r#"{
+pub const SCHEDULER: &str = r#"{
   "_class_name": "PNDMScheduler",
   "beta_end": 0.012,
   "beta_schedule": "scaled_linear",

@@ -80,6 +80,20 @@ fn every_spelling_gives_what_diffusers_gives() {
 }
 
 #[test]
+fn a_text_encoder_becomes_what_diffusers_makes_of_it() {
+    let file = open("text_encoder");
+    let (base, wanted) = (file.with_prefix_removed("base."), file.with_prefix_removed("merged."));
+    let lora = Lora::of(&open("lora_text")).unwrap();
+    let all = BlockWeights::default();
+    let (_, merged) = lora.merge((FULL, &all), no_text(), base.clone(), &[]).unwrap();
+    assert_eq!(merged.names().count(), 3);
+    for name in wanted.names() {
+        assert_ne!(values(&merged, name), values(&base, name), "{name}");
+        assert_close(&values(&merged, name), &values(&wanted, name), name);
+    }
+}
+
+#[test]
 fn without_weight_the_tensors_are_exactly_the_files() {
     let unet = open("unet");
     let merged = merged(&open("lora_kohya"), &unet, 0.0).unwrap();

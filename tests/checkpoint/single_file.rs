@@ -10,7 +10,7 @@ use musev::models::vae;
 use proptest::prelude::*;
 
 use crate::checkpoints::{Sizes, is_motion};
-use crate::{f32s, golden, safetensors};
+use crate::{golden, safetensors};
 
 type Table = BTreeMap<String, (String, Vec<usize>)>;
 
@@ -245,13 +245,17 @@ proptest! {
 }
 
 #[test]
-fn a_wrapped_pickle_is_a_single_file_too() {
-    // As a training framework nests it; the names of the golden are no model's.
-    let weights = Weights::open(&golden("torch_zip.bin")).unwrap();
-    assert!(weights.names().all(|name| name.starts_with("state.") || !name.contains("model")));
-    assert!(SingleFile::of(&weights).unwrap().is_none());
-    let values = f32s(&[1.0]);
-    let file = safetensors(&[("state_dict.model.diffusion_model.out.2.bias", "F32", &[1], values)]);
-    let unet = opened(&Weights::from_bytes("wrapped", file).unwrap()).unet.unwrap();
-    assert_eq!(unet.tensor("conv_out.bias").unwrap().iter::<f32>().collect::<Vec<_>>(), [1.0]);
+fn a_checkpoint_of_a_training_framework_is_a_single_file_too() {
+    let weights = Weights::open(&golden("formats/lightning.ckpt")).unwrap();
+    let single = opened(&weights);
+    let [unet, vae, text] = parts(&single).map(|(_, weights)| weights);
+    let values = |weights: &Weights, name: &str| {
+        weights.tensor(name).unwrap().iter::<f32>().collect::<Vec<_>>()
+    };
+    assert_eq!(unet.names().collect::<Vec<_>>(), ["conv_out.bias"]);
+    assert_eq!(values(unet, "conv_out.bias"), [1.0, 2.0]);
+    let query = "encoder.mid_block.attentions.0.to_q.weight";
+    assert_eq!(vae.info(query).unwrap().shape, [2, 2]);
+    assert_eq!(values(vae, query), [1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(values(text, "text_model.final_layer_norm.bias"), [3.0]);
 }

@@ -1,6 +1,7 @@
 //! One module a command: its options and what it does with the library.
 
 pub(crate) mod bench;
+pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Text2video(args) => text2video::run(&args, json, bar),
         Command::Devices(args) => devices::run(&args, json),
         Command::Inspect(args) => inspect::run(&args, json),
+        Command::Convert(args) => convert::run(&args, json, &bar),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
         #[cfg(feature = "train")]

@@ -10,7 +10,7 @@ fn help_and_version_are_told() {
     let version = sandbox.succeed(&["--version"]);
     assert_eq!(version.trim(), concat!("musev ", env!("CARGO_PKG_VERSION")));
     let help = sandbox.succeed(&["--help"]);
-    for command in ["text2video", "devices", "inspect", "bench", "doctor"] {
+    for command in ["text2video", "devices", "inspect", "convert", "bench", "doctor"] {
         assert!(help.contains(command), "{command} is not in the help");
         let own = sandbox.succeed(&[command, "--help"]);
         assert!(own.contains("Usage: musev"), "{command} has no help: {own}");

@@ -5,8 +5,9 @@ mod choice;
 mod delta;
 mod names;
 mod peft;
+mod target;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,6 @@ use serde::Serialize;
 use super::convert::{is_float, to_float};
 use super::entry::Entry;
 use super::keys::matches_glob;
-use super::ldm::UnetLayout;
 use super::load::fits;
 use super::weights::{Weights, shortened};
 use crate::error::{Error, Result};
@@ -28,6 +28,7 @@ pub(super) use delta::Delta;
 pub use names::LoraNaming;
 use names::{Layer, Network, Role};
 use peft::Alphas;
+use target::Target;
 
 /// Globs of names that tell other ways of fine-tuning from a LoRA.
 const OTHER_KINDS: [(&str, &str); 9] = [
@@ -41,6 +42,9 @@ const OTHER_KINDS: [(&str, &str); 9] = [
     ("*.diff", "a difference of whole weights"),
     ("*.diff_b", "a difference of whole weights"),
 ];
+
+/// The family that musev's models are of.
+const SD1: &str = "Stable Diffusion 1.5";
 
 /// The changes of a LoRA file, none of them read.
 #[derive(Clone, Debug)]
@@ -255,9 +259,6 @@ impl Lora {
     }
 }
 
-/// The family that musev's models are of.
-const SD1: &str = "Stable Diffusion 1.5";
-
 impl Found {
     fn complete(self, layer: Layer, alphas: &Alphas) -> Result<(Layer, Change), String> {
         let (Some(up), Some(down)) = (self.up, self.down) else {
@@ -300,65 +301,4 @@ fn check_kind(weights: &Weights) -> Result<()> {
         None => return Ok(()),
     };
     Err(Error::checkpoint(weights.origin(), reason))
-}
-
-/// A network to be changed, and the ways in which LoRA files call its layers.
-struct Target {
-    network: Network,
-    weights: Weights,
-    entries: BTreeMap<String, Entry>,
-    /// Paths, and paths with underscores for dots, to tensor names.
-    by_path: HashMap<String, String>,
-    by_flat: HashMap<String, String>,
-}
-
-impl Target {
-    fn new(network: Network, weights: Weights) -> Self {
-        let layout = UnetLayout::of_diffusers(weights.names());
-        let (mut by_path, mut by_flat) = (HashMap::new(), HashMap::new());
-        for (name, entry) in weights.entries() {
-            let Some(path) = name.strip_suffix(".weight").filter(|_| entry.info().shape.len() > 1)
-            else {
-                continue;
-            };
-            by_path.insert(path.to_owned(), name.clone());
-            by_flat.insert(path.replace('.', "_"), name.clone());
-            // Some trainers work on the network as single files name it.
-            if let Some(ldm) = layout.to_ldm(name).filter(|_| network == Network::Unet) {
-                let path = ldm.strip_suffix(".weight").unwrap_or(&ldm).replace('.', "_");
-                by_flat.entry(path).or_insert_with(|| name.clone());
-            }
-        }
-        let entries = weights.entries().clone();
-        Self { network, weights, entries, by_path, by_flat }
-    }
-
-    fn text(weights: Weights) -> Self {
-        let mut target = Self::new(Network::TextEncoder, weights);
-        // Newer versions of transformers leave the outermost module out of paths.
-        for names in [&mut target.by_path, &mut target.by_flat] {
-            let short: Vec<(String, String)> = names
-                .iter()
-                .filter_map(|(path, name)| {
-                    let short = path.strip_prefix("text_model")?;
-                    Some((short[1..].to_owned(), name.clone()))
-                })
-                .collect();
-            names.extend(short);
-        }
-        target
-    }
-
-    /// The tensor of `layer`, if it belongs here.
-    fn find(&self, layer: &Layer) -> Option<String> {
-        if layer.network.is_some_and(|network| network != self.network) {
-            return None;
-        }
-        let names = if layer.is_flat { &self.by_flat } else { &self.by_path };
-        names.get(&layer.path).cloned()
-    }
-
-    fn into_weights(self) -> Weights {
-        self.weights.with_entries(self.entries)
-    }
 }

@@ -1,5 +1,7 @@
 """Writes formats/ beside this folder: what diffusers makes of single files and of LoRAs.
 
+    python tests/goldens/gen/formats.py
+
 Made with diffusers 0.42.1, PEFT 0.21.2 and PyTorch 2.15, on the CPU. `single_file_keys.json` holds
 every tensor name of Stable Diffusion 1.5 in a single file, and the name and shape that diffusers
 gives it; nothing is allocated for it. The LoRAs are for a UNet of two levels and one layer of
@@ -9,9 +11,12 @@ after loading the LoRA and fusing it.
 
 import json
 import pathlib
+import sys
+import types
 
+import numpy
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
@@ -223,6 +228,57 @@ def loras():
     save_file(flat, OUT / "merged.safetensors")
 
 
+def text_encoder():
+    """One LoRA in PEFT's spelling for a text encoder of one layer."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(2)
+    sizes = dict(vocab_size=20, hidden_size=8, intermediate_size=16, num_hidden_layers=1)
+    config = CLIPTextConfig(**sizes, num_attention_heads=2, max_position_embeddings=10)
+    model = CLIPTextModel(config)
+    names = [f"encoder.layers.0.{n}" for n in ("self_attn.q_proj", "self_attn.out_proj", "mlp.fc1")]
+    base = {f"{name}.weight": model.state_dict()[f"{name}.weight"].clone() for name in names}
+    lora = {}
+    for name in names:
+        down, up = factors(base[f"{name}.weight"], 2)
+        key = f"text_encoder.text_model.{name}"
+        lora |= {f"{key}.lora_A.weight": down, f"{key}.lora_B.weight": up}
+    StableDiffusionPipeline.load_lora_into_text_encoder(dict(lora), None, model, "text_encoder")
+    changed = {}
+    for path, module in model.named_modules():
+        if hasattr(module, "merge"):
+            module.merge()
+            changed[f"{path}.weight"] = module.base_layer.weight.detach()
+    assert set(changed) == set(base)
+    save_file(lora, OUT / "lora_text.safetensors")
+    both = {f"base.text_model.{key}": value for key, value in base.items()}
+    both |= {f"merged.text_model.{key}": value.contiguous() for key, value in changed.items()}
+    save_file(both, OUT / "text_encoder.safetensors")
+
+
+def wrapped():
+    """A checkpoint as PyTorch Lightning nests it, with what it keeps besides weights."""
+    module = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    callback = type("ModelCheckpoint", (), {"__module__": module.__name__})
+    module.ModelCheckpoint = callback
+    sys.modules |= {
+        name: module
+        for name in ("pytorch_lightning", "pytorch_lightning.callbacks", module.__name__)
+    }
+    state = {
+        "model.diffusion_model.out.2.bias": torch.tensor([1.0, 2.0]),
+        "first_stage_model.encoder.mid.attn_1.q.weight": torch.eye(2)[:, :, None, None],
+        "cond_stage_model.transformer.text_model.final_layer_norm.bias": torch.tensor([3.0]),
+        "model_ema.decay": torch.tensor(0.5),
+    }
+    best = numpy.float64(0.25)
+    callbacks = {callback: {"best_model_score": best, "monitor": "loss"}}
+    checkpoint = {"epoch": 3, "state_dict": state, "callbacks": callbacks, "best": best}
+    torch.save(checkpoint, OUT / "lightning.ckpt")
+
+
 OUT.mkdir(exist_ok=True)
+wrapped()
 single_file()
 loras()
+text_encoder()
