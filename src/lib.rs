@@ -42,7 +42,7 @@ pub use checkpoint::{
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile,
-    Variant, checkpoint_root, tokenizer_near,
+    Variant, checkpoint_root, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};

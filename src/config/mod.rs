@@ -10,7 +10,9 @@ pub mod task_file;
 pub(crate) mod yaml;
 
 pub use model_settings::{ModelSettings, SETTINGS_FILE};
-pub use models::{ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, tokenizer_near};
+pub use models::{
+    ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora, tokenizer_near,
+};
 pub use negative_prompts::NegativePrompts;
 pub use output_name::OutputName;
 pub use task::Task;

@@ -14,6 +14,8 @@ const MOTION: Builtin =
     ("configs/models/motion.yaml", include_str!("../../configs/models/motion.yaml"));
 const VAE: Builtin = ("configs/models/vae.yaml", include_str!("../../configs/models/vae.yaml"));
 
+const LCM: Builtin = ("configs/models/lcm.yaml", include_str!("../../configs/models/lcm.yaml"));
+
 /// The VAE that the original takes where none is named.
 const DEFAULT_VAE: &str = "sd-vae-ft-mse";
 
@@ -180,6 +182,24 @@ impl ModelSpec {
         };
         bases.into_iter().map(spec).collect()
     }
+}
+
+/// The file of the LCM LoRA that `choice` names, `None` for the name "None" without a table.
+///
+/// # Errors
+/// When the name is not in the table (the known ones are listed) or the file does not exist.
+pub fn lcm_lora(choice: &ModelChoice, root: &Path) -> Result<Option<PathBuf>> {
+    let path = match (choice.name.as_str(), &choice.table) {
+        ("None", None) => return Ok(None),
+        ("None", Some(path)) => path.clone(),
+        (name, table) => Table::open(table.as_deref(), LCM, root)?.get(name)?.0,
+    };
+    if !path.exists() {
+        let reason = "the LCM LoRA is not there; put it there, give its path, or name the folder \
+                      of all models with model-dir or MUSEV_MODELS";
+        return Err(Error::checkpoint(path, reason));
+    }
+    Ok(Some(path))
 }
 
 /// Parts that need not come from the base model.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use musev::config::{ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root};
+use musev::config::{
+    ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora,
+};
 
 fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
     ModelChoice { table, name: name.to_owned() }
@@ -57,6 +59,20 @@ fn none_means_the_path_itself() {
     let found = ModelSpec::find(&base, &unet, &named(&vae), root.path()).unwrap().remove(0);
     assert_eq!((found.name.as_str(), &found.base), ("my", &at("my.model")));
     assert_eq!((found.unet, found.vae), (at("motion"), at("vae")));
+}
+
+#[test]
+fn lcm_loras_are_looked_up_like_models() {
+    let root = root(&["lcm/lcm-lora-sdv1-5"]);
+    let find = |table, name| lcm_lora(&choice(table, name), root.path());
+    assert_eq!(find(None, "None").unwrap(), None);
+    let error = find(None, "lcm-lora-sdv1-5").unwrap_err().to_string();
+    assert!(error.contains("not there"), "{error}");
+    let file = root.path().join("lcm/lcm-lora-sdv1-5/pytorch_lora_weights.safetensors");
+    std::fs::write(&file, b"").unwrap();
+    assert_eq!(find(None, "lcm-lora-sdv1-5").unwrap().as_ref(), Some(&file));
+    assert_eq!(find(Some(file.clone()), "None").unwrap(), Some(file));
+    assert!(find(None, "lcm").unwrap_err().to_string().contains("lcm-lora-sdv1-5"));
 }
 
 #[test]

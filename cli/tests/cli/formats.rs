@@ -81,11 +81,11 @@ fn a_single_file_makes_the_video_of_its_folder() {
     let inspected = sandbox.succeed(&["inspect", "out/base.safetensors"]);
     assert!(inspected.contains("single-file model"), "{inspected}");
 
-    let back = ["convert", "out/base.safetensors", "out/again", "--tokenizer"];
+    let back = ["convert", "out/base.safetensors", "out/model", "--tokenizer"];
     let tokenizer = format!("{base}/tokenizer");
     sandbox.succeed(&[&back[..], &[&tokenizer, "--dtype", "f32"]].concat());
-    let vae = ["--vae-model-path", "out/again/vae"];
-    assert_eq!(frames(&sandbox, "again", "out/again", &vae), of_folder);
+    let vae = ["--vae-model-path", "out/model/vae"];
+    assert_eq!(frames(&sandbox, "again", "out/model", &vae), of_folder);
 }
 
 #[test]
@@ -111,6 +111,29 @@ fn loras_change_the_video_by_their_weight() {
     let half = with("half", &["lora.safetensors:0.5"]);
     let twice = ["lora.safetensors:0.25:ALL", "lora.safetensors:0.25"];
     assert_eq!(with("twice", &twice), half);
+}
+
+#[test]
+fn an_lcm_lora_brings_its_sampler() {
+    let sandbox = Sandbox::new();
+    let whole = [
+        ("lora_unet_conv_in.lora_down.weight", &[1, 4, 3, 3][..]),
+        ("lora_unet_conv_in.lora_up.weight", &[32, 1, 1, 1]),
+    ];
+    sandbox.write("lcm.safetensors", ones(&whole));
+    let base = format!("{}/base", model());
+    let vae = format!("{base}/vae");
+    let with = |name: &str, words: &[&str]| {
+        frames(&sandbox, name, &base, &[&["--vae-model-path", &vae][..], words].concat())
+    };
+    let lcm = ["--lcm_model_name", "None", "--lcm_model_cfg_path", "lcm.safetensors"];
+    let by_hand = ["--lora", "lcm.safetensors", "--scheduler", "lcm"];
+    assert_eq!(with("named", &lcm), with("by_hand", &by_hand));
+
+    sandbox.write("table.yaml", "mine: lcm.safetensors");
+    let tabled = ["--lcm-model-name", "mine", "--lcm-model-cfg-path", "table.yaml"];
+    let tabled = [&tabled[..], &["--model-dir", "."]].concat();
+    assert_eq!(with("tabled", &tabled), with("again", &by_hand));
 }
 
 #[test]

@@ -35,6 +35,13 @@ impl LoraChoice {
     }
 }
 
+impl From<PathBuf> for LoraChoice {
+    /// At full weight everywhere.
+    fn from(path: PathBuf) -> Self {
+        Self { path, strength: 1.0, blocks: BlockWeights::default() }
+    }
+}
+
 impl FromStr for LoraChoice {
     type Err = String;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use musev::{
-    Error, Format, Frame, ModelChoice, ModelFiles, ModelSettings, ModelSpec, OutputName,
-    PartChoice, Result, Task, TaskFile, TaskImages, Text2Video,
+    Error, Format, Frame, LoraChoice, ModelChoice, ModelFiles, ModelSettings, ModelSpec,
+    OutputName, PartChoice, Result, Task, TaskFile, TaskImages, Text2Video,
 };
 use serde_json::json;
 
@@ -37,8 +37,19 @@ pub(crate) struct Job {
 
 /// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
 pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
+    let loras = loras(args)?;
     let opened = opened(args)?.into_iter();
-    opened.map(|model| model.with_loras(&args.lora, &args.allow_missing)).collect()
+    opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
+}
+
+/// The LCM LoRA, if one is named, and the others.
+fn loras(args: &Model) -> Result<Vec<LoraChoice>> {
+    let choice = ModelChoice {
+        table: args.lcm_model_cfg_path.clone(),
+        name: args.lcm_model_name.clone().unwrap_or_else(|| "None".to_owned()),
+    };
+    let lcm = musev::lcm_lora(&choice, &musev::checkpoint_root(args.model_dir.as_deref()))?;
+    Ok(lcm.map(LoraChoice::from).into_iter().chain(args.lora.iter().cloned()).collect())
 }
 
 fn opened(args: &Model) -> Result<Vec<ModelFiles>> {
