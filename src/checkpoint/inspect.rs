@@ -285,7 +285,7 @@ fn missing(parts: &[Part], kind: Kind) -> Vec<String> {
     let has =
         |name: &str| parts.iter().filter(usable).any(|part| part.name == name && is_base(part));
     // A single file's scheduler is Stable Diffusion 1.5's.
-    let needs = |part: &&&str| !has(part) && !(kind == Kind::SingleFile && **part == "scheduler");
+    let needs = |part: &&&str| !(has(part) || kind == Kind::SingleFile && **part == "scheduler");
     let mut missing: Vec<String> =
         PARTS.iter().filter(needs).map(|part| format!("base model: {part}")).collect();
     if !parts.iter().filter(usable).any(is_motion) {

@@ -52,7 +52,7 @@ impl FromStr for LoraChoice {
             piece.contains(['/', '\\'])
                 || EXTENSIONS.iter().any(|extension| piece.ends_with(extension))
         };
-        let end = pieces.iter().rposition(|piece| is_path(&piece)).unwrap_or(0);
+        let end = pieces.iter().rposition(is_path).unwrap_or(0);
         let options = pieces.split_off(end + 1);
         let path = pieces.join(":");
         if path.is_empty() {
