@@ -323,7 +323,8 @@ fn a_lora_of_another_family_is_named() {
 #[test]
 fn what_is_no_lora_is_told() {
     let none: &[(&str, &[usize])] = &[("conv_in.weight", &[2, 2])];
-    let cases: [(&[(&str, &[usize])], &str); 7] = [
+    type Shapes = [(&'static str, &'static [usize])];
+    let cases: [(&Shapes, &str); 7] = [
         (none, "is no LoRA"),
         (&[("lora_unet_a.lora_up.weight", &[2, 2])], "no counterpart"),
         (&[("lora_unet_a.hada_w1_a", &[2, 2])], "is LoHa"),
