@@ -8,8 +8,9 @@ use super::ddpm::DDPMScheduler;
 use super::dpm_solver_multistep::{DPMSolverMultistepScheduler, SolverType};
 use super::euler::EulerDiscreteScheduler;
 use super::euler_ancestral::EulerAncestralDiscreteScheduler;
+use super::forward_process::ForwardProcess;
 use super::lcm::LCMScheduler;
-use super::{ForwardProcess, PredictionType, Scheduler, SchedulerKind, TimestepSpacing};
+use super::{PredictionType, Scheduler, SchedulerKind, TimestepSpacing};
 use crate::error::{Error, Result};
 use crate::json;
 
@@ -184,7 +185,7 @@ impl SchedulerConfig {
     }
 
     /// How training turned pictures into noise.
-    #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only training asks"))]
+    #[cfg(feature = "train")]
     pub(crate) fn forward_process(&self) -> ForwardProcess {
         ForwardProcess::new(self.alphas_cumprod(), self.prediction_type)
     }

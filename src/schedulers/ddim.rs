@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{ForwardProcess, Scheduler, SchedulerConfig, Step, TimestepSpacing};
+use super::forward_process::ForwardProcess;
+use super::{Scheduler, SchedulerConfig, Step, TimestepSpacing};
 
 /// The DDIM sampler for a number of steps.
 #[derive(Clone, Debug)]

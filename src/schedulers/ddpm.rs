@@ -2,9 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    ForwardProcess, LinearUpdate, Scheduler, SchedulerConfig, Step, TimestepSpacing, VarianceType,
-};
+use super::forward_process::ForwardProcess;
+use super::{LinearUpdate, Scheduler, SchedulerConfig, Step, TimestepSpacing, VarianceType};
 
 /// The least variance of fresh noise.
 const LEAST_VARIANCE: f64 = 1e-20;

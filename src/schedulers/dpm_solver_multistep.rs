@@ -4,8 +4,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::forward_process::ForwardProcess;
 use super::sigmas;
-use super::{ForwardProcess, LinearUpdate, Scheduler, SchedulerConfig, Step};
+use super::{LinearUpdate, Scheduler, SchedulerConfig, Step};
 
 /// Below so many steps the last one is of first order.
 const FEW_STEPS: usize = 15;

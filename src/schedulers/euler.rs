@@ -3,8 +3,9 @@
 
 use burn::tensor::Tensor;
 
+use super::forward_process::ForwardProcess;
 use super::sigmas;
-use super::{ForwardProcess, PredictionType, Scheduler, SchedulerConfig, Step, TimestepSpacing};
+use super::{PredictionType, Scheduler, SchedulerConfig, Step, TimestepSpacing};
 
 /// The Euler sampler for a number of steps.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ impl ForwardProcess {
     }
 
     /// What the model predicts.
+    #[cfg(feature = "train")]
     pub(crate) fn prediction_type(&self) -> PredictionType {
         self.prediction_type
     }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{ForwardProcess, LinearUpdate, Scheduler, SchedulerConfig, Step};
+use super::forward_process::ForwardProcess;
+use super::{LinearUpdate, Scheduler, SchedulerConfig, Step};
 
 /// Standard deviation that the model takes pictures to have.
 const SIGMA_DATA: f64 = 0.5;

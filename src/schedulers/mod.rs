@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use betas::BetaSchedule;
 pub use config::{SchedulerConfig, VarianceType};
 pub use dpm_solver_multistep::SolverType;
+#[cfg(feature = "train")]
 pub(crate) use forward_process::ForwardProcess;
 pub use kind::SchedulerKind;
 

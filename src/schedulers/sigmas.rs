@@ -1,6 +1,7 @@
 //! Noise levels as noise over signal, for the samplers that let the variance grow.
 
-use super::{ForwardProcess, LinearUpdate, PredictionType};
+use super::forward_process::ForwardProcess;
+use super::{LinearUpdate, PredictionType};
 
 /// Noise over signal at each training timestep.
 pub(super) fn train_sigmas(process: &ForwardProcess) -> Vec<f32> {
