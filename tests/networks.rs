@@ -6,6 +6,8 @@ mod common;
 mod denoiser;
 #[path = "networks/manifests.rs"]
 mod manifests;
+#[path = "common/scramble.rs"]
+mod scramble;
 #[path = "networks/text.rs"]
 mod text;
 

@@ -15,6 +15,8 @@ fn defaults() -> TaskDefaults {
             redraw_condition_image: false,
             n_vision_condition: 1,
             fix_condition_images: false,
+            fixed_refer_image: true,
+            fixed_ip_adapter_image: true,
             need_hist_match: false,
             fps: 4.0,
         },

@@ -95,6 +95,18 @@ impl Add for ControlResiduals {
     }
 }
 
+impl ControlResiduals {
+    /// The same for twice as many images, of which the first half is left as it is.
+    pub fn for_second_half(self) -> Self {
+        let beside_zeros =
+            |residual: Tensor<4>| Tensor::cat(vec![residual.zeros_like(), residual], 0);
+        Self {
+            down: self.down.into_iter().map(beside_zeros).collect(),
+            mid: beside_zeros(self.mid),
+        }
+    }
+}
+
 impl ControlNetModelConfig {
     /// Checks the values read from `origin`.
     ///
@@ -132,6 +144,11 @@ impl ControlNetModelConfig {
 }
 
 impl ControlNetModel {
+    /// Whether it is for guess mode only, as the original has it with those that average.
+    pub fn only_guesses(&self) -> bool {
+        self.global_pool_conditions
+    }
+
     /// Looks at every image by itself.
     pub fn forward(&self, input: ControlNetInput) -> ControlResiduals {
         let features = self.encoder.forward(UNet2DEncoderInput {

@@ -4,19 +4,19 @@ use burn::tensor::{FloatDType, Int, Tensor};
 
 use crate::error::Result;
 use crate::kernels::{self, GuidedStep};
-use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditions, UNet3DInput};
-use crate::pipeline::engine::Conditioning;
+use crate::models::controlnet::{ControlNetInput, ControlResiduals};
+use crate::models::unet_3d::{UNet3DConditions, UNet3DInput};
+use crate::nn::frames::{fold, unfold};
+use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::latents::{insert_condition, remove_condition};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::window::last_positions;
-use crate::pipeline::{Mode, Plan};
+use crate::pipeline::{Engine, Mode, Plan};
 use crate::schedulers::{LinearUpdate, Scheduler};
 
-/// The UNet with everything about a shot that stays the same from step to step.
+/// The networks with everything about a shot that stays the same from step to step.
 pub(crate) struct Denoiser<'a> {
-    pub(crate) unet: &'a UNet3DConditionModel,
-    /// Precision in which the UNet computes; latents stay float32.
-    pub(crate) dtype: FloatDType,
+    pub(crate) engine: &'a Engine,
     pub(crate) conditioning: &'a Conditioning,
     pub(crate) plan: &'a Plan,
     pub(crate) scheduler: &'a dyn Scheduler,
@@ -43,7 +43,7 @@ impl Denoiser<'_> {
     ) -> Result<State> {
         let scheduler = self.scheduler;
         let scaled = latents.clone() * scheduler.input_scale(index);
-        let (sum, counter) = self.predict_noise(scaled, scheduler.timesteps()[index], watch)?;
+        let (sum, counter) = self.predict_noise(scaled, index, watch)?;
         let combine = |update: LinearUpdate| {
             let step = GuidedStep {
                 guidance_scale: self.plan.guidance.get(index).copied(),
@@ -63,7 +63,8 @@ impl Denoiser<'_> {
         })
     }
 
-    /// The UNet's predictions summed over all windows, and how many windows saw each frame.
+    /// The UNet's predictions in step `index` summed over all windows, and how many windows saw
+    /// each frame.
     ///
     /// # Shapes
     /// - `latents`: `[1, 4, t, h, w]`, scaled for the UNet
@@ -71,7 +72,7 @@ impl Denoiser<'_> {
     fn predict_noise(
         &self,
         latents: Tensor<5>,
-        timestep: f64,
+        index: usize,
         watch: &mut dyn Watch,
     ) -> Result<(Tensor<5>, Tensor<1>)> {
         let device = latents.device();
@@ -81,7 +82,7 @@ impl Denoiser<'_> {
         let mut counter = Tensor::zeros([frames], &device);
         let mut done = 0;
         for group in self.plan.window_groups() {
-            let prediction = self.predict_windows(&latents, group, timestep);
+            let prediction = self.predict_windows(&latents, group, index);
             for (row, window) in group.iter().enumerate() {
                 // Rows of one window: one for each guidance half, a group apart.
                 let rows: Vec<Tensor<5>> = (0..copies)
@@ -106,7 +107,7 @@ impl Denoiser<'_> {
         &self,
         latents: &Tensor<5>,
         group: &[Vec<usize>],
-        timestep: f64,
+        index: usize,
     ) -> Tensor<5> {
         let device = latents.device();
         let positions = &self.plan.condition_positions;
@@ -120,27 +121,71 @@ impl Denoiser<'_> {
             }
         };
         let sample = Tensor::cat(group.iter().map(window).collect(), 0);
-        let sample = sample.repeat_dim(0, self.plan.guidance_batch());
-        let prediction = self.unet.forward(UNet3DInput {
-            sample: sample.cast(self.dtype),
-            timesteps: vec![timestep],
-            encoder_hidden_states: self.text(group.len()).cast(self.dtype),
+        let sample = sample.repeat_dim(0, self.plan.guidance_batch()).cast(self.engine.dtype);
+        let seen: Vec<usize> = group.iter().flat_map(|w| self.plan.clip_frames(w)).collect();
+        let Conditioning { text, image_prompt, reference, .. } = self.conditioning;
+        let conditions = UNet3DConditions {
+            motion_speed: self.conditioning.motion_speed,
+            image_prompt: image_prompt.clone(),
+            face_prompt: None,
+            reference: reference.clone(),
+            control: self.control(&sample, &seen, index),
+            pose: self.pose(&seen, group.len()),
+        };
+        let prediction = self.engine.unet.forward(UNet3DInput {
+            sample,
+            timesteps: vec![self.scheduler.timesteps()[index]],
+            encoder_hidden_states: text.clone().cast(self.engine.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,
-            conditions: UNet3DConditions::default(),
+            conditions,
         });
         remove_condition(prediction.cast(FloatDType::F32), positions)
     }
 
-    /// Text states for `windows` windows: each guidance half repeated for every one of them.
-    fn text(&self, windows: usize) -> Tensor<3> {
-        let [halves, tokens, channels] = self.conditioning.text.dims();
-        self.conditioning
-            .text
-            .clone()
-            .reshape([halves, 1, tokens, channels])
-            .repeat_dim(1, windows)
-            .reshape([halves * windows, tokens, channels])
+    /// What all ControlNets make of `sample` in step `index`. In guess mode the unconditional half
+    /// is left alone; condition frames take part in it too, where the original fails (quirk Q-19).
+    ///
+    /// # Shapes
+    /// - `sample`: `[g · windows, 4, frames of a window, h, w]`; `seen`: which frames of the clip
+    ///   the windows show
+    fn control(
+        &self,
+        sample: &Tensor<5>,
+        seen: &[usize],
+        index: usize,
+    ) -> Option<ControlResiduals> {
+        let (engine, halves) = (self.engine, self.plan.guidance_batch());
+        let nets = engine.conditioners.control_nets.iter().zip(&self.conditioning.controls);
+        let acting = nets.filter(|(_, control)| control.scales[index] != 0.0);
+        let residuals = acting.map(|(net, control)| {
+            let given = if control.guess_mode { 1 } else { halves };
+            let last = |all: usize| all - all / halves * given..all;
+            let rows = last(sample.dims()[0]);
+            let text = self.conditioning.text.clone().cast(engine.dtype);
+            let residuals = net.forward(ControlNetInput {
+                sample: fold(sample.clone().slice([rows])),
+                timesteps: vec![self.scheduler.timesteps()[index]],
+                encoder_hidden_states: text.slice([last(halves)]),
+                control: engine.control_images(&control.frames, seen).repeat_dim(0, given),
+                conditioning_scale: control.scales[index],
+                guess_mode: control.guess_mode,
+            });
+            if given < halves { residuals.for_second_half() } else { residuals }
+        });
+        residuals.reduce(|sum, residuals| sum + residuals)
+    }
+
+    /// What the pose guider makes of the frames that `windows` windows show.
+    ///
+    /// # Shapes
+    /// - output: `[g · windows, c, frames of a window, h, w]`
+    fn pose(&self, seen: &[usize], windows: usize) -> Option<Tensor<5>> {
+        let guider = self.engine.conditioners.pose_guider.as_ref()?;
+        let pose = Some(&self.conditioning.pose).filter(|pose| !pose.is_empty())?;
+        let images = self.engine.control_images(pose, seen);
+        let features = guider.forward(unfold(images, seen.len() / windows));
+        Some(features.repeat_dim(0, self.plan.guidance_batch()))
     }
 }
 

@@ -1,16 +1,19 @@
 //! One shot from text states and condition frames to latents.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::error::Result;
 use crate::image_tensor;
-use crate::media::{Filter, Frame, crop_resize};
+use crate::media::{Filter, Frame, crop_resize, crop_resize_bilinear};
 use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
+use crate::pipeline::conditioning::{Conditioners, Conditioning};
 use crate::pipeline::denoise::{Denoiser, State};
 use crate::pipeline::latents::insert_condition;
 use crate::pipeline::watch::{Event, Watch, report};
-use crate::pipeline::{ConditionFrames, Plan, Request, Sampling, Size, VisionCondition};
+use crate::pipeline::{ConditionFrames, Plan, Request, Sampling, Size};
 use crate::random::Generator;
 use crate::schedulers::{Scheduler, SchedulerConfig};
 
@@ -21,21 +24,14 @@ pub struct Engine {
     pub vae: AutoencoderKL,
     /// The denoiser.
     pub unet: UNet3DConditionModel,
-    /// Precision of both networks; latents and pictures stay float32.
+    /// What else the denoiser can be told by.
+    pub conditioners: Conditioners,
+    /// Precision of all networks; latents and pictures stay float32.
     pub dtype: FloatDType,
     /// How noise falls from step to step.
     pub scheduler: SchedulerConfig,
     /// Where everything lives.
     pub device: Device,
-}
-
-/// The inputs of the denoiser that no step changes.
-#[derive(Clone, Debug)]
-pub(crate) struct Conditioning {
-    /// Text states `[g, n, c]`: g is 2 with guidance (unconditional half first), otherwise 1.
-    pub(crate) text: Tensor<3>,
-    /// Latents of the condition frames `[1, 4, k, h, w]`, scaled, without noise.
-    pub(crate) vision: Option<Tensor<5>>,
 }
 
 /// A denoised shot.
@@ -73,26 +69,22 @@ impl Engine {
         watch: &mut dyn Watch,
     ) -> Result<Shot> {
         let plan = Plan::new(request, self.vae.downscale())?;
-        let conditioning = self.conditioning(request, text)?;
         let Sampling { scheduler, eta, noise, .. } = request.sampling;
         let scheduler = self.scheduler.init(scheduler, plan.steps, eta)?;
         let scheduler = scheduler.as_ref();
-        let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator)?;
-        let denoiser = Denoiser {
-            unet: &self.unet,
-            dtype: self.dtype,
-            conditioning: &conditioning,
-            plan: &plan,
-            scheduler,
-        };
+        let steps = scheduler.timesteps().len();
+        let conditioning = self.conditioning(request, &plan, text, steps)?;
+        let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator);
+        let denoiser =
+            Denoiser { engine: self, conditioning: &conditioning, plan: &plan, scheduler };
         let mut state = State { latents, kept: None };
-        for index in 0..scheduler.timesteps().len() {
+        for index in 0..steps {
             state = denoiser.step(state, index, watch)?;
             if scheduler.draws_noise(index) {
                 let share = scheduler.step(index).noise;
                 state.latents = noise.add(state.latents, share, generator);
             }
-            self.finish_step(&state.latents, index, scheduler.timesteps().len(), watch).await?;
+            self.finish_step(&state.latents, index, steps, watch).await?;
         }
         let latents = state.latents;
         Ok(Shot {
@@ -118,32 +110,34 @@ impl Engine {
         Ok(frames)
     }
 
-    fn conditioning(&self, request: &Request, text: Tensor<3>) -> Result<Conditioning> {
-        let vision = request.vision.as_ref().filter(|vision| !vision.frames.is_empty());
-        let encode = |vision: &VisionCondition| self.encode(&vision.frames, request.size);
-        Ok(Conditioning { text, vision: vision.map(encode).transpose()? })
-    }
-
     /// Latents `[1, 4, k, h, w]` of given frames: the mean of the VAE's distribution, scaled.
     /// Pictures of another size are cropped and resized; they are encoded one at a time.
-    fn encode(&self, frames: &ConditionFrames, size: Size) -> Result<Tensor<5>> {
-        let pictures = match frames {
-            ConditionFrames::Latents(latents) => return Ok(latents.clone()),
-            ConditionFrames::Pictures(pictures) => pictures,
-        };
-        let mut latents = Vec::with_capacity(pictures.len());
-        for picture in pictures {
-            let fitted = if (picture.width, picture.height) == (size.width, size.height) {
-                picture.clone()
-            } else {
-                crop_resize(picture, size.width, size.height, Filter::Lanczos)
-            };
-            let image = image_tensor::from_frames(&[fitted], &self.device).cast(self.dtype);
-            let mean = self.vae.encode(image).mean.cast(FloatDType::F32);
-            latents.push(mean * self.vae.scaling_factor());
+    pub(super) fn encode(&self, frames: &ConditionFrames, size: Size, resize: Resize) -> Tensor<5> {
+        match frames {
+            ConditionFrames::Latents(latents) => latents.clone(),
+            ConditionFrames::Pictures(pictures) => {
+                let encode = |picture| {
+                    let picture = fitted(picture, size, resize).into_owned();
+                    self.encode_image(image_tensor::from_frames(&[picture], &self.device))
+                };
+                clip(pictures.iter().map(encode).collect())
+            }
         }
-        // [t, 4, h, w] -> [1, 4, t, h, w]
-        Ok(Tensor::cat(latents, 0).swap_dims(0, 1).unsqueeze_dim(0))
+    }
+
+    /// Latents of the pictures that `latents` show: what comes out of the VAE, seen anew.
+    ///
+    /// # Shapes
+    /// - `latents`, output: `[1, 4, t, h, w]`
+    pub(super) fn encode_decoded(&self, latents: &Tensor<5>) -> Tensor<5> {
+        let encode = |frame| self.encode_image(self.decode_latents(frame) * 2.0 - 1.0);
+        clip(latents.clone().split(1, 2).into_iter().map(encode).collect())
+    }
+
+    /// Scaled latents `[t, 4, h, w]` of pictures `[t, 3, height, width]` in [-1, 1].
+    fn encode_image(&self, image: Tensor<4>) -> Tensor<4> {
+        let mean = self.vae.encode(image.cast(self.dtype)).mean.cast(FloatDType::F32);
+        mean * self.vae.scaling_factor()
     }
 
     /// Pictures `[t, 3, height, width]` in [0, 1] of latents `[1, 4, t, h, w]`.
@@ -161,22 +155,22 @@ impl Engine {
         conditioning: &Conditioning,
         scheduler: &dyn Scheduler,
         generator: &mut Generator,
-    ) -> Result<Tensor<5>> {
+    ) -> Tensor<5> {
         let [height, width] = plan.latent_size;
         let shape = [1, self.vae.latent_channels(), plan.frames, height, width];
         let noise = request.sampling.noise;
         let drawn = noise.draw(shape, generator, &self.device);
         match &request.source {
             Some(frames) => {
-                let clean = self.encode(frames, request.size)?;
-                Ok(scheduler.add_noise(clean, drawn, 0))
+                let clean = self.encode(frames, request.size, crop_resize_bilinear);
+                scheduler.add_noise(clean, drawn, 0)
             }
             None => {
                 let mixed = match &conditioning.vision {
                     Some(condition) => noise.with_image(drawn, condition.clone()),
                     None => drawn,
                 };
-                Ok(mixed * scheduler.init_noise_sigma())
+                mixed * scheduler.init_noise_sigma()
             }
         }
     }
@@ -199,4 +193,26 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// How a frame is brought to a width and height.
+pub(super) type Resize = fn(&Frame, usize, usize) -> Frame;
+
+/// A picture cropped and resized, as the original does it with all but the frames of videos.
+pub(super) fn picture_at(picture: &Frame, width: usize, height: usize) -> Frame {
+    crop_resize(picture, width, height, Filter::Lanczos)
+}
+
+/// `frame` at `size`; where it has this size, as it is.
+pub(super) fn fitted(frame: &Frame, size: Size, resize: Resize) -> Cow<'_, Frame> {
+    if (frame.width, frame.height) == (size.width, size.height) {
+        Cow::Borrowed(frame)
+    } else {
+        Cow::Owned(resize(frame, size.width, size.height))
+    }
+}
+
+/// Latents of single frames `[1, 4, h, w]` as those of a clip `[1, 4, t, h, w]`.
+fn clip(frames: Vec<Tensor<4>>) -> Tensor<5> {
+    Tensor::cat(frames, 0).swap_dims(0, 1).unsqueeze_dim(0)
 }

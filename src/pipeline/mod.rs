@@ -1,5 +1,6 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
+mod conditioning;
 pub mod control;
 mod denoise;
 mod engine;
@@ -20,7 +21,8 @@ mod text;
 mod watch;
 pub mod window;
 
-pub use control::ControlInterval;
+pub use conditioning::{Conditioners, ImageAdapter};
+pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
 pub use guidance::{Guidance, GuidanceMethod};
@@ -29,7 +31,10 @@ pub use noise::{Noise, NoiseType};
 pub use open::AllowMissing;
 pub use plan::Plan;
 pub use prepare::{Length, TaskDefaults};
-pub use request::{ConditionFrames, Mode, Prompt, Request, Sampling, Size, VisionCondition};
+pub use request::{
+    ConditionFrames, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling, Size,
+    VisionCondition,
+};
 pub use shots::{FirstFrame, Text2Video};
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
 pub use text::TextEncoder;

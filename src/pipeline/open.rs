@@ -9,7 +9,7 @@ use crate::models::clip::text::{self, CLIPTextConfig};
 use crate::models::unet_3d::{self, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKLConfig};
 use crate::pipeline::watch::{Event, Watch, report};
-use crate::pipeline::{Engine, ModelFiles, Pipeline, TextEncoder};
+use crate::pipeline::{Conditioners, Engine, ModelFiles, Pipeline, TextEncoder};
 
 /// Tensors that may be absent: glob patterns over state-dict keys.
 pub type AllowMissing = [String];
@@ -74,6 +74,7 @@ impl Pipeline {
             engine: Engine {
                 vae,
                 unet,
+                conditioners: Conditioners::default(),
                 dtype: device.dtype,
                 scheduler: files.scheduler.clone(),
                 device: device.device.clone(),

@@ -1,6 +1,7 @@
 //! Everything about a shot that can be known, and checked, before a tensor exists.
 
 use crate::error::{Error, Result};
+use crate::pipeline::control::check_count;
 use crate::pipeline::{Mode, Request};
 
 /// Sizes above this are taken for a mistake: their latents alone would fill any machine.
@@ -60,6 +61,7 @@ impl Plan {
         let guidance = request.guidance.scales(steps)?;
         let guidance = if request.guidance.is_on() { guidance } else { Vec::new() };
         request.sampling.noise.validate()?;
+        check_conditions(request, frames + condition_positions.len())?;
         Ok(Self {
             latent_size,
             frames,
@@ -75,6 +77,18 @@ impl Plan {
     /// All frames of the clip: condition frames and generated ones.
     pub fn total_frames(&self) -> usize {
         self.frames + self.condition_positions.len()
+    }
+
+    /// The frames of the clip that a pass over the generated frames of `window` sees, in the order
+    /// in which it sees them: condition frames stand at their positions.
+    pub fn clip_frames(&self, window: &[usize]) -> Vec<usize> {
+        let positions = &self.condition_positions;
+        let generated: Vec<usize> =
+            (0..self.total_frames()).filter(|frame| !positions.contains(frame)).collect();
+        let mut generated = window.iter().map(|&frame| generated[frame]);
+        (0..positions.len() + window.len())
+            .filter_map(|at| if positions.contains(&at) { Some(at) } else { generated.next() })
+            .collect()
     }
 
     /// Copies of the batch that the denoiser sees: 2 with guidance, unconditional half first.
@@ -97,6 +111,30 @@ fn latent_side(option: &'static str, pixels: usize, vae_scale_factor: usize) -> 
         return Err(Error::request(option, reason));
     }
     Ok(pixels / vae_scale_factor)
+}
+
+/// Checks what the clip goes by besides words and condition frames; it has `total` frames.
+fn check_conditions(request: &Request, total: usize) -> Result<()> {
+    if !(request.motion_speed.is_finite() && request.motion_speed >= 0.0) {
+        let reason = format!("{} is not a number from 0", request.motion_speed);
+        return Err(Error::request("motion-speed", reason));
+    }
+    if let Some(prompt) = &request.image_prompt {
+        if prompt.pictures.is_empty() {
+            return Err(Error::request("ipadapter-image", "an image prompt needs a picture"));
+        }
+        if !(prompt.scale.is_finite() && prompt.scale >= 0.0) {
+            let reason = format!("{} is not a number from 0", prompt.scale);
+            return Err(Error::request("ip-adapter-scale", reason));
+        }
+    }
+    for control in &request.controls {
+        control.validate(total)?;
+    }
+    if request.pose.is_empty() {
+        return Ok(());
+    }
+    check_count("pose-guider", request.pose.len(), total)
 }
 
 /// The places of the condition frames. Frames generated in several windows can only follow their

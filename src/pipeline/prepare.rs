@@ -171,10 +171,13 @@ impl TaskDefaults {
                     negative: String::new(),
                     steps: settings.num_inference_steps,
                     guidance_scale: settings.guidance_scale,
+                    ..FirstFrame::default()
                 },
                 redraw_condition_image: false,
                 n_vision_condition: 1,
                 fix_condition_images: false,
+                fixed_refer_image: true,
+                fixed_ip_adapter_image: true,
                 need_hist_match: false,
                 fps: settings.fps as f32,
             },
@@ -225,6 +228,10 @@ impl Text2Video {
             return Err(Error::request("n-batch", "at least one shot has to be made"));
         }
         let plan = Plan::new(&self.shot, VAE_SCALE_FACTOR)?;
+        if self.shots > 1 && !(self.shot.controls.is_empty() && self.shot.pose.is_empty()) {
+            let reason = "frames to follow are those of a single shot";
+            return Err(Error::request("n-batch", reason));
+        }
         let generated = self.n_vision_condition > 0 && self.shot.vision.is_none();
         if generated && plan.frames < 2 {
             let reason = "a video without a picture needs 2 frames: its first is one of them";

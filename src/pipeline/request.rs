@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ModelSettings;
 use crate::media::Frame;
-use crate::pipeline::{Guidance, Noise, Window};
+use crate::models::unet_3d::UNet3DConditions;
+use crate::pipeline::{Control, Guidance, Noise, Window};
 use crate::random::Rng;
 use crate::schedulers::SchedulerKind;
 
 /// One shot: a clip denoised as a whole, in overlapping windows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// What to show, and what not.
     pub prompt: Prompt,
@@ -30,6 +31,38 @@ pub struct Request {
     pub source: Option<ConditionFrames>,
     /// Whether the motion module takes part, or every frame is a picture of its own.
     pub mode: Mode,
+    /// How many frames of a real video lie between two frames of this one; only the ReferenceNet
+    /// variants know it. Default 8.
+    pub motion_speed: f64,
+    /// Pictures whose look the clip takes by way of a ReferenceNet, or none.
+    pub reference: Option<ConditionFrames>,
+    /// Pictures that are read like words, or none.
+    pub image_prompt: Option<PicturePrompt>,
+    /// What the ControlNets follow: one for each of them, or none at all.
+    pub controls: Vec<Control>,
+    /// What the pose guider follows: pictures as in [`Control::frames`], or none.
+    pub pose: Vec<Frame>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            prompt: Prompt::default(),
+            size: Size::default(),
+            frames: 0,
+            sampling: Sampling::default(),
+            guidance: Guidance::default(),
+            window: Window::default(),
+            vision: None,
+            source: None,
+            mode: Mode::default(),
+            motion_speed: UNet3DConditions::default().motion_speed,
+            reference: None,
+            image_prompt: None,
+            controls: Vec::new(),
+            pose: Vec::new(),
+        }
+    }
 }
 
 /// Positive and negative prompt, with weights in parentheses: `(red hair:1.3)`.
@@ -140,6 +173,47 @@ impl VisionCondition {
     /// Latents `[1, 4, k, h, w]` that the clip begins with.
     pub fn latents(latents: Tensor<5>) -> Self {
         Self { frames: ConditionFrames::Latents(latents), positions: Vec::new() }
+    }
+}
+
+/// Pictures that are read like words (IP-Adapter).
+#[derive(Clone, Debug)]
+pub struct PicturePrompt {
+    /// At least one picture.
+    pub pictures: PromptPictures,
+    /// How much they count beside the words. Default 1.
+    pub scale: f64,
+}
+
+impl PicturePrompt {
+    /// Counts as much as the words.
+    pub fn new(pictures: PromptPictures) -> Self {
+        Self { pictures, scale: 1.0 }
+    }
+}
+
+/// Pictures of a prompt, as they are or as CLIP sees them.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one stands for a whole shot")]
+pub enum PromptPictures {
+    /// Pictures, cropped and resized to the request's size and then to CLIP's.
+    Pictures(Vec<Frame>),
+    /// CLIP's embeddings of k pictures, `[k, clip_embeddings_dim]`.
+    Embeddings(Tensor<2>),
+}
+
+impl PromptPictures {
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Pictures(pictures) => pictures.len(),
+            Self::Embeddings(embeddings) => embeddings.dims()[0],
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -3,10 +3,12 @@
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::media::{Filter, Video, crop_resize, match_video_to_first_frame};
+use crate::image_tensor;
+use crate::media::{Filter, Frame, Video, crop_resize, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Guidance, Mode, NoiseType, Pipeline, Request, Shot, VisionCondition,
+    ConditionFrames, Engine, Guidance, Mode, NoiseType, PicturePrompt, Pipeline, PromptPictures,
+    Request, Shot, Size, VisionCondition,
 };
 use crate::random::Generator;
 
@@ -25,6 +27,10 @@ pub struct Text2Video {
     pub n_vision_condition: usize,
     /// Whether every shot begins with the given condition instead of the end of the one before.
     pub fix_condition_images: bool,
+    /// Whether all shots have the reference of the first, not the end of the one before.
+    pub fixed_refer_image: bool,
+    /// The same of the image prompt.
+    pub fixed_ip_adapter_image: bool,
     /// Whether the colours of every frame are matched to the first frame's.
     pub need_hist_match: bool,
     /// Frames a second of the written video.
@@ -40,11 +46,21 @@ pub struct FirstFrame {
     pub steps: usize,
     /// Constant guidance scale.
     pub guidance_scale: f64,
+    /// Whether it takes its look from the shot's given reference. Default true.
+    pub with_reference: bool,
+    /// Whether it goes by the shot's given image prompt. Default true.
+    pub with_image_prompt: bool,
 }
 
 impl Default for FirstFrame {
     fn default() -> Self {
-        Self { negative: String::new(), steps: 30, guidance_scale: 7.5 }
+        Self {
+            negative: String::new(),
+            steps: 30,
+            guidance_scale: 7.5,
+            with_reference: true,
+            with_image_prompt: true,
+        }
     }
 }
 
@@ -56,15 +72,23 @@ impl Pipeline {
     pub async fn text2video(&self, video: &Text2Video, watch: &mut dyn Watch) -> Result<Video> {
         let sampling = video.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
-        let mut shot = self.first_shot(video, &mut generator, watch).await?;
+        video.check_chain()?;
+        let made = match video.still() {
+            Some(still) => {
+                let text = self.text(&still).await?;
+                Some(self.engine.denoise(&still, text, &mut generator, watch).await?)
+            }
+            None => None,
+        };
+        let mut shot = self.engine.first_shot(video, made).await?;
         let text = self.text(&shot).await?;
         let mut frames = Vec::new();
         for index in 0..video.shots {
             report(watch, Event::Shot { index, of: video.shots })?;
             let done = self.engine.denoise(&shot, text.clone(), &mut generator, watch).await?;
-            let seen = if index == 0 { 0 } else { video.n_vision_condition };
+            let seen = video.seen(index);
             frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
-            shot = next_shot(shot, &done, video);
+            shot = self.engine.next_shot(shot, &done, video).await?;
         }
         let mut made = Video::new(frames, video.fps)?;
         if video.need_hist_match {
@@ -73,90 +97,177 @@ impl Pipeline {
         Ok(made)
     }
 
-    /// The first shot with its condition: given, redrawn or generated.
-    async fn first_shot(
-        &self,
-        video: &Text2Video,
-        generator: &mut Generator,
-        watch: &mut dyn Watch,
-    ) -> Result<Request> {
-        let mut shot = video.shot.clone();
-        if video.shots == 0 {
-            return Err(Error::request("n_batch", "at least one shot has to be made"));
-        }
-        if video.shots > 1 && video.n_vision_condition > shot.frames {
-            let reason = format!("{} frames of {}", video.n_vision_condition, shot.frames);
-            return Err(Error::request("n_vision_condition", format!("a shot has no {reason}")));
-        }
-        if video.n_vision_condition == 0 {
-            shot.vision = None;
-            return Ok(shot);
-        }
-        if let Some(VisionCondition { frames: ConditionFrames::Pictures(pictures), .. }) =
-            &mut shot.vision
-        {
-            for picture in pictures {
-                *picture = crop_resize(picture, shot.size.width, shot.size.height, Filter::Lanczos);
-            }
-        }
-        match &shot.vision {
-            None => {
-                let first = self.still(video, None, generator, watch).await?;
-                shot.vision = Some(VisionCondition::latents(first));
-                // The generated frame counts as one of the first shot's.
-                shot.frames =
-                    shot.frames.checked_sub(1).filter(|&rest| rest > 0).ok_or_else(|| {
-                        Error::request("time_size", "a video without an image needs 2 frames")
-                    })?;
-            }
-            Some(given) if video.redraw_condition_image => {
-                let redrawn =
-                    self.still(video, Some(given.frames.clone()), generator, watch).await?;
-                shot.vision = Some(VisionCondition {
-                    frames: ConditionFrames::Latents(redrawn),
-                    positions: given.positions.clone(),
-                });
-            }
-            Some(_) => {}
-        }
-        Ok(shot)
-    }
-
-    /// Latents `[1, 4, t, h, w]` of pictures made with the temporal layers skipped. With `source`,
-    /// noise of full strength is added to these frames: the original's redraw, whose strength has
-    /// no effect (quirk Q-11).
-    async fn still(
-        &self,
-        video: &Text2Video,
-        source: Option<ConditionFrames>,
-        generator: &mut Generator,
-        watch: &mut dyn Watch,
-    ) -> Result<Tensor<5>> {
-        let mut request = video.shot.clone();
-        request.mode = Mode::Image;
-        request.vision = None;
-        request.frames = source.as_ref().map_or(1, ConditionFrames::len);
-        request.source = source;
-        request.prompt.negative.clone_from(&video.first_frame.negative);
-        request.sampling.steps = video.first_frame.steps;
-        request.sampling.noise.noise_type = NoiseType::Random;
-        request.guidance =
-            Guidance { scale: video.first_frame.guidance_scale, end: None, ..Guidance::default() };
-        let text = self.text(&request).await?;
-        Ok(self.engine.denoise(&request, text, generator, watch).await?.latents)
-    }
-
     async fn text(&self, request: &Request) -> Result<Tensor<3>> {
         let guidance = request.guidance.is_on();
         self.text_encoder.encode(&request.prompt, guidance, &self.engine.device).await
     }
 }
 
-/// The request of the shot that follows `done`.
-fn next_shot(mut shot: Request, done: &Shot, video: &Text2Video) -> Request {
-    shot.frames = video.shot.frames;
-    if video.n_vision_condition > 0 && !video.fix_condition_images {
-        shot.vision = Some(VisionCondition::latents(done.tail(video.n_vision_condition)));
+impl Text2Video {
+    /// Frames at the beginning of shot `index` that the one before has shown.
+    pub(crate) fn seen(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { self.n_vision_condition }
     }
-    shot
+
+    /// Checks what the chain itself relies on.
+    fn check_chain(&self) -> Result<()> {
+        if self.shots == 0 {
+            return Err(Error::request("n_batch", "at least one shot has to be made"));
+        }
+        if self.shots > 1 && self.n_vision_condition > self.shot.frames {
+            let reason = format!("{} frames of {}", self.n_vision_condition, self.shot.frames);
+            return Err(Error::request("n_vision_condition", format!("a shot has no {reason}")));
+        }
+        Ok(())
+    }
+
+    /// The shot that is repeated, its pictures cropped and resized: also those that have its size
+    /// already, which then lose their last row or column (quirk Q-9).
+    fn fitted_shot(&self) -> Request {
+        let mut shot = self.shot.clone();
+        if self.n_vision_condition == 0 {
+            shot.vision = None;
+        }
+        let Size { width, height } = shot.size;
+        let fit = |pictures: &mut Vec<Frame>| {
+            for picture in pictures {
+                *picture = crop_resize(picture, width, height, Filter::Lanczos);
+            }
+        };
+        let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
+        for frames in given.chain(&mut shot.reference) {
+            if let ConditionFrames::Pictures(pictures) = frames {
+                fit(pictures);
+            }
+        }
+        if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
+            &mut shot.image_prompt
+        {
+            fit(pictures);
+        }
+        shot
+    }
+
+    /// What is made before the first shot, if anything: pictures with the temporal layers skipped.
+    /// Those that are redrawn have noise of full strength added to them: the strength of the
+    /// original's redraw has no effect (quirk Q-11).
+    pub(crate) fn still(&self) -> Option<Request> {
+        let shot = self.fitted_shot();
+        let source = match shot.vision {
+            _ if self.n_vision_condition == 0 => return None,
+            Some(_) if !self.redraw_condition_image => return None,
+            given => given.map(|given| given.frames),
+        };
+        let first = &self.first_frame;
+        let mut still = Request {
+            mode: Mode::Image,
+            vision: None,
+            frames: source.as_ref().map_or(1, ConditionFrames::len),
+            source,
+            guidance: Guidance { scale: first.guidance_scale, end: None, ..Guidance::default() },
+            reference: shot.reference.filter(|_| first.with_reference),
+            image_prompt: shot.image_prompt.filter(|_| first.with_image_prompt),
+            ..shot
+        };
+        still.prompt.negative.clone_from(&first.negative);
+        still.sampling.steps = first.steps;
+        still.sampling.noise.noise_type = NoiseType::Random;
+        // The frames that the video follows begin with those of its first frames.
+        let followed = still.controls.iter_mut().map(|control| &mut control.frames);
+        for frames in followed.chain([&mut still.pose]) {
+            frames.truncate(still.frames);
+        }
+        Some(still)
+    }
+}
+
+impl Engine {
+    /// The first shot of `video`. Its condition frames are those given or those `made` by
+    /// [`Text2Video::still`]; where nothing else is given, they are its reference and image prompt
+    /// too.
+    pub(crate) async fn first_shot(
+        &self,
+        video: &Text2Video,
+        made: Option<Shot>,
+    ) -> Result<Request> {
+        let mut shot = video.fitted_shot();
+        let redrawn = made.is_some() && shot.vision.is_some();
+        if let Some(made) = made {
+            let given = shot.vision.take();
+            if given.is_none() {
+                // The generated frame counts as one of the first shot's.
+                shot.frames =
+                    shot.frames.checked_sub(1).filter(|&rest| rest > 0).ok_or_else(|| {
+                        Error::request("time_size", "a video without an image needs 2 frames")
+                    })?;
+            }
+            shot.vision = Some(VisionCondition {
+                frames: ConditionFrames::Latents(made.latents),
+                positions: given.map_or_else(Vec::new, |given| given.positions),
+            });
+        }
+        let Some(vision) = &shot.vision else { return Ok(shot) };
+        let seen = vision.frames.clone();
+        if redrawn || shot.reference.is_none() {
+            self.show_reference(&mut shot, &seen);
+        }
+        if redrawn || shot.image_prompt.is_none() {
+            self.show_image_prompt(&mut shot, &seen).await?;
+        }
+        Ok(shot)
+    }
+
+    /// The shot that follows `done`, which `shot` asked for.
+    pub(crate) async fn next_shot(
+        &self,
+        mut shot: Request,
+        done: &Shot,
+        video: &Text2Video,
+    ) -> Result<Request> {
+        shot.frames = video.shot.frames;
+        if video.n_vision_condition == 0 {
+            return Ok(shot);
+        }
+        let tail = ConditionFrames::Latents(done.tail(video.n_vision_condition));
+        if !video.fixed_refer_image {
+            self.show_reference(&mut shot, &tail);
+        }
+        if !video.fixed_ip_adapter_image {
+            self.show_image_prompt(&mut shot, &tail).await?;
+        }
+        if !video.fix_condition_images {
+            shot.vision = Some(VisionCondition { frames: tail, positions: Vec::new() });
+        }
+        Ok(shot)
+    }
+
+    /// Makes `frames` the reference of `shot`, if the model has a network for it. Of latents it is
+    /// the pictures that count, as the VAE decodes them.
+    fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
+        if self.conditioners.reference_net.is_some() {
+            shot.reference = Some(match frames {
+                ConditionFrames::Latents(latents) => {
+                    ConditionFrames::Latents(self.encode_decoded(latents))
+                }
+                ConditionFrames::Pictures(_) => frames.clone(),
+            });
+        }
+    }
+
+    /// Makes `frames` the image prompt of `shot`, if the model can see pictures.
+    async fn show_image_prompt(&self, shot: &mut Request, frames: &ConditionFrames) -> Result<()> {
+        let adapter = self.conditioners.image_adapter.as_ref();
+        if adapter.is_none_or(|adapter| adapter.encoder.is_none()) {
+            return Ok(());
+        }
+        let pictures = PromptPictures::Pictures(match frames {
+            ConditionFrames::Latents(latents) => {
+                image_tensor::to_frames(self.decode_latents(latents.clone())).await?
+            }
+            ConditionFrames::Pictures(pictures) => pictures.clone(),
+        });
+        let scale = shot.image_prompt.as_ref().map_or(1.0, |prompt| prompt.scale);
+        shot.image_prompt = Some(PicturePrompt { pictures, scale });
+        Ok(())
+    }
 }

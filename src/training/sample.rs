@@ -10,7 +10,9 @@ use crate::image_tensor;
 use crate::media::Frame;
 use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
-use crate::pipeline::{Engine, Guidance, Request, Sampling, Size, Unwatched, VisionCondition};
+use crate::pipeline::{
+    Conditioners, Engine, Guidance, Request, Sampling, Size, Unwatched, VisionCondition,
+};
 use crate::prompt::ClipTokenizer;
 use crate::random::{Generator, Rng};
 use crate::schedulers::SchedulerConfig;
@@ -65,6 +67,7 @@ impl Sampler {
         let engine = Engine {
             vae: self.vae.clone(),
             unet: unet.clone(),
+            conditioners: Conditioners::default(),
             dtype: FloatDType::F32,
             scheduler: self.scheduler.clone(),
             device: self.device.clone(),

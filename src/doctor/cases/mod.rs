@@ -11,6 +11,7 @@ mod networks;
 mod numerics;
 mod pipeline;
 mod prompts;
+mod shots;
 
 use std::path::Path;
 
@@ -101,7 +102,8 @@ async fn run_kind(case: &Case, device: &Device) -> Result<Outcome> {
         "task_fission" => prompts::task_fission(case),
         "image_preprocess" => media::image_preprocess(case),
         "hist_match" => media::hist_match(case),
-        "end_to_end" if pipeline::is_supported(case) => pipeline::end_to_end(case, device).await,
+        "end_to_end" => pipeline::end_to_end(case, device).await,
+        "shot_chain" => shots::shot_chain(case, device).await,
         kind => {
             let variant = case.variant().or(case.scheduler()).unwrap_or("");
             return Ok(Outcome::Unsupported(format!("{kind} {variant} is not supported yet")));

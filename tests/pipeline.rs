@@ -1,0 +1,223 @@
+//! What the denoising loop must fulfil with any weights, where the original gives no numbers.
+
+mod common;
+#[path = "common/scramble.rs"]
+mod scramble;
+
+use burn::module::Module;
+use burn::tensor::{FloatDType, Tensor};
+use musev::models::controlnet::{ControlNetModel, ControlNetModelConfig};
+use musev::models::ip_adapter::image_proj::ImageProjModelConfig;
+use musev::models::pose_guider::PoseGuiderConfig;
+use musev::models::referencenet::ReferenceNet2DConfig;
+use musev::models::unet_2d::UNet2DEncoderConfig;
+use musev::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
+use musev::models::vae::AutoencoderKLConfig;
+use musev::pipeline::{Conditioners, Control, Engine, ImageAdapter, PicturePrompt, PromptPictures};
+use musev::random::Generator;
+use musev::schedulers::SchedulerConfig;
+use musev::{
+    ConditionFrames, Error, Frame, Guidance, Request, Result, Rng, Sampling, Size, Unwatched,
+    VisionCondition, Window,
+};
+
+use scramble::Scramble;
+
+const SIDE: usize = 16;
+
+fn scrambled<M: Module>(module: M) -> M {
+    module.map(&mut Scramble { temporal_weight: 0.5, state: 1 })
+}
+
+fn encoder() -> UNet2DEncoderConfig {
+    UNet2DEncoderConfig {
+        block_out_channels: vec![32, 32],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        cross_attention_dim: 16,
+        attention_head_dim: 4,
+        down_block_types: vec!["CrossAttnDownBlock2D".into(), "DownBlock2D".into()],
+        ..Default::default()
+    }
+}
+
+fn control_net() -> ControlNetModel {
+    let config = ControlNetModelConfig {
+        encoder: encoder(),
+        conditioning_embedding_out_channels: vec![8, 16],
+        ..Default::default()
+    };
+    scrambled(config.init(&common::device()))
+}
+
+/// A small model with every network of conditions; it shrinks pictures to half their sides.
+fn engine() -> Engine {
+    let device = common::device();
+    let unet = UNet3DConditionModelConfig {
+        block_out_channels: vec![32, 32],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        cross_attention_dim: 16,
+        attention_head_dim: 4,
+        down_block_types: vec!["CrossAttnDownBlock3D".into(), "DownBlock3D".into()],
+        up_block_types: vec!["UpBlock3D".into(), "CrossAttnUpBlock3D".into()],
+        variant: UNet3DVariant::MUSEV_REFERENCENET,
+        ..Default::default()
+    };
+    let vae = AutoencoderKLConfig {
+        block_out_channels: vec![16, 32],
+        down_block_types: vec!["DownEncoderBlock2D".into(); 2],
+        up_block_types: vec!["UpDecoderBlock2D".into(); 2],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        ..Default::default()
+    };
+    let reference_net = ReferenceNet2DConfig { encoder: encoder(), ..Default::default() };
+    let projection = ImageProjModelConfig {
+        cross_attention_dim: 16,
+        clip_embeddings_dim: 24,
+        clip_extra_context_tokens: 4,
+    };
+    let pose_guider = PoseGuiderConfig {
+        conditioning_embedding_channels: 32,
+        block_out_channels: vec![8, 16],
+        ..Default::default()
+    };
+    Engine {
+        vae: scrambled(vae.init(&device)),
+        unet: scrambled(unet.init(&device)),
+        conditioners: Conditioners {
+            reference_net: Some(scrambled(reference_net.init(&device))),
+            image_adapter: Some(ImageAdapter {
+                encoder: None,
+                projection: scrambled(projection.init(&device)),
+            }),
+            control_nets: vec![control_net(), control_net()],
+            pose_guider: Some(scrambled(pose_guider.init(&device))),
+        },
+        dtype: FloatDType::F32,
+        scheduler: SchedulerConfig::stable_diffusion(),
+        device,
+    }
+}
+
+/// `count` pictures, each of a colour of its own.
+fn pictures(count: usize, green: u8) -> Vec<Frame> {
+    let picture = |i| Frame::filled(SIDE, SIDE, [20 * i as u8, green, 200 - 15 * i as u8]);
+    (0..count).map(picture).collect()
+}
+
+/// Five frames in three windows after one condition frame, with every other condition.
+fn request() -> Request {
+    let embeddings = Scramble { temporal_weight: 0.0, state: 5 }.tensor([1, 24]);
+    Request {
+        size: Size { width: SIDE, height: SIDE },
+        frames: 5,
+        sampling: Sampling { steps: 1, ..Sampling::default() },
+        window: Window { frames: 3, overlap: 2, ..Window::default() },
+        vision: Some(VisionCondition::pictures(pictures(1, 0))),
+        reference: Some(ConditionFrames::Pictures(pictures(2, 90))),
+        image_prompt: Some(PicturePrompt::new(PromptPictures::Embeddings(embeddings))),
+        controls: vec![Control::new(pictures(6, 120)), Control::new(pictures(6, 180))],
+        pose: pictures(6, 250),
+        ..Request::default()
+    }
+}
+
+fn denoise(engine: &Engine, request: &Request) -> Result<Tensor<5>> {
+    let halves = if request.guidance.is_on() { 2 } else { 1 };
+    let text = Scramble { temporal_weight: 0.0, state: 3 }.tensor([2, 7, 16]);
+    let text = text.narrow(0, 2 - halves, halves);
+    let mut generator = Generator::new(Rng::TorchCpu, 1);
+    let mut unwatched = Unwatched;
+    let shot = engine.denoise(request, text, &mut generator, &mut unwatched);
+    pollster::block_on(shot).map(|shot| shot.latents)
+}
+
+/// The largest difference, as a share of the largest value.
+fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
+    let largest = |x: Tensor<5>| x.abs().max().into_scalar::<f32>();
+    let scale = largest(b.clone());
+    assert!(scale.is_finite() && scale > 0.0, "{scale}");
+    largest(a - b) / scale
+}
+
+#[test]
+fn windows_denoised_together_equal_windows_one_by_one() {
+    let engine = engine();
+    for scale in [1.0, 3.5] {
+        let guidance = Guidance { scale, ..Guidance::default() };
+        let single = Request { guidance, ..request() };
+        let mut together = single.clone();
+        together.window.batch_size = 2;
+        let single = denoise(&engine, &single).unwrap();
+        assert_eq!(single.dims(), [1, 4, 6, SIDE / 2, SIDE / 2]);
+        assert!(difference(denoise(&engine, &together).unwrap(), single) < 1e-5);
+    }
+}
+
+#[test]
+fn every_condition_counts() {
+    let engine = engine();
+    let all = denoise(&engine, &request()).unwrap();
+    let without: [fn(&mut Request); 6] = [
+        |request| request.motion_speed = 2.0,
+        |request| request.reference = None,
+        |request| request.image_prompt = None,
+        |request| request.controls.clear(),
+        |request| request.controls[1].scale = 0.0,
+        |request| request.pose.clear(),
+    ];
+    for (i, change) in without.iter().enumerate() {
+        let mut request = request();
+        change(&mut request);
+        let changed = difference(denoise(&engine, &request).unwrap(), all.clone());
+        assert!(changed > 1e-4, "condition {i} changes {changed}");
+    }
+}
+
+/// A step is linear in both predictions, so that two scales tell what the scale 0 would make: the
+/// unconditional half alone.
+#[test]
+fn guess_mode_leaves_the_unconditional_half_alone() {
+    let engine = engine();
+    let unconditional = |guess_mode: Option<bool>| {
+        let [two, three] = [2.0, 3.0].map(|scale| {
+            let guidance = Guidance { scale, ..Guidance::default() };
+            let mut request = Request { guidance, ..request() };
+            match guess_mode {
+                Some(mode) => request.controls.iter_mut().for_each(|c| c.guess_mode = mode),
+                None => request.controls.clear(),
+            }
+            denoise(&engine, &request).unwrap()
+        });
+        two * 3.0 - three * 2.0
+    };
+    let alone = unconditional(None);
+    assert!(difference(unconditional(Some(true)), alone.clone()) < 1e-3);
+    assert!(difference(unconditional(Some(false)), alone) > 1e-2);
+}
+
+#[test]
+fn what_cannot_be_followed_is_told() {
+    let mut engine = engine();
+    let fault = |engine: &Engine, change: fn(&mut Request)| {
+        let mut request = request();
+        change(&mut request);
+        match denoise(engine, &request) {
+            Err(Error::Request { option, .. }) => option,
+            other => panic!("{other:?}"),
+        }
+    };
+    let too_few = |request: &mut Request| request.controls[0].frames.truncate(5);
+    assert_eq!(fault(&engine, too_few), "controlnet");
+    assert_eq!(fault(&engine, |request| request.controls.truncate(1)), "controlnet");
+    assert_eq!(fault(&engine, |request| request.pose.truncate(2)), "pose-guider");
+    let picture = |request: &mut Request| {
+        let pictures = PromptPictures::Pictures(pictures(1, 0));
+        request.image_prompt = Some(PicturePrompt::new(pictures));
+    };
+    assert_eq!(fault(&engine, picture), "ipadapter-image");
+    engine.conditioners.reference_net = None;
+    assert_eq!(fault(&engine, |_| {}), "refer-image");
+}
