@@ -5,7 +5,9 @@ mod common;
 mod scramble;
 
 use burn::module::Module;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use musev::media::{CLIP_SIZE, clip_pixel_values};
+use musev::models::clip::vision::CLIPVisionConfig;
 use musev::models::controlnet::{ControlNetModel, ControlNetModelConfig};
 use musev::models::ip_adapter::image_proj::ImageProjModelConfig;
 use musev::models::pose_guider::PoseGuiderConfig;
@@ -13,7 +15,9 @@ use musev::models::referencenet::ReferenceNet2DConfig;
 use musev::models::unet_2d::UNet2DEncoderConfig;
 use musev::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
 use musev::models::vae::AutoencoderKLConfig;
-use musev::pipeline::{Conditioners, Control, Engine, ImageAdapter, PicturePrompt, PromptPictures};
+use musev::pipeline::{
+    Conditioners, Control, Engine, ImageAdapter, PicturePrompt, Plan, PromptPictures,
+};
 use musev::random::Generator;
 use musev::schedulers::SchedulerConfig;
 use musev::{
@@ -196,6 +200,43 @@ fn guess_mode_leaves_the_unconditional_half_alone() {
     let alone = unconditional(None);
     assert!(difference(unconditional(Some(true)), alone.clone()) < 1e-3);
     assert!(difference(unconditional(Some(false)), alone) > 1e-2);
+}
+
+#[test]
+fn a_picture_prompts_as_its_embedding_does() {
+    let mut engine = engine();
+    let config = CLIPVisionConfig {
+        hidden_size: 32,
+        intermediate_size: 64,
+        num_hidden_layers: 1,
+        num_attention_heads: 4,
+        patch_size: 56,
+        projection_dim: 24,
+        ..Default::default()
+    };
+    let encoder = scrambled(config.init(&engine.device));
+    let pictures = pictures(2, 60);
+    let values: Vec<f32> = pictures.iter().flat_map(clip_pixel_values).collect();
+    let values = TensorData::new(values, [2, 3, CLIP_SIZE, CLIP_SIZE]);
+    let embeddings = encoder.forward(Tensor::from_data(values, &engine.device)).image_embeds;
+    engine.conditioners.image_adapter.as_mut().unwrap().encoder = Some(encoder);
+    let [seen, embedded] =
+        [PromptPictures::Pictures(pictures), PromptPictures::Embeddings(embeddings)].map(|given| {
+            let image_prompt = Some(PicturePrompt::new(given));
+            denoise(&engine, &Request { image_prompt, ..request() }).unwrap()
+        });
+    assert!(difference(seen, embedded) < 1e-5);
+}
+
+#[test]
+fn windows_see_condition_frames_at_their_places() {
+    let plan = Plan::new(&request(), 2).unwrap();
+    assert_eq!(plan.windows[2], [2, 3, 4]);
+    assert_eq!(plan.clip_frames(&plan.windows[2]), [0, 3, 4, 5]);
+    let mut last = Request { window: Window::default(), ..request() };
+    last.vision.as_mut().unwrap().positions = vec![-1];
+    let plan = Plan::new(&last, 2).unwrap();
+    assert_eq!(plan.clip_frames(&plan.windows[0]), [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]
