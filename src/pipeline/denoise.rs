@@ -30,23 +30,23 @@ pub(crate) struct State {
     pub(crate) kept: Option<Tensor<5>>,
 }
 
-impl Denoiser<'_> {
-    /// Latents of the generated frames after step `index`, its fresh noise not yet added.
+impl State {
+    /// The state after step `index` of `scheduler`, its fresh noise not yet added.
     ///
-    /// # Errors
-    /// [`crate::Error::Cancelled`] when `watch` breaks.
-    pub(crate) fn step(
-        &self,
-        State { latents, kept }: State,
+    /// # Shapes
+    /// - `predicted`: a sum of predictions `[g, 4, t, h, w]` and how many there are of each frame
+    ///   `[t]`; g is 2 with a guidance scale
+    pub(crate) fn advanced(
+        self,
+        scheduler: &dyn Scheduler,
         index: usize,
-        watch: &mut dyn Watch,
-    ) -> Result<State> {
-        let scheduler = self.scheduler;
-        let scaled = latents.clone() * scheduler.input_scale(index);
-        let (sum, counter) = self.predict_noise(scaled, index, watch)?;
+        (sum, counter): (Tensor<5>, Tensor<1>),
+        guidance_scale: Option<f64>,
+    ) -> Self {
+        let Self { latents, kept } = self;
         let combine = |update: LinearUpdate| {
             let step = GuidedStep {
-                guidance_scale: self.plan.guidance.get(index).copied(),
+                guidance_scale,
                 sample_coefficient: update.sample,
                 output_coefficient: update.output,
             };
@@ -54,13 +54,26 @@ impl Denoiser<'_> {
         };
         let step = scheduler.step(index);
         let next = combine(step.linear);
-        Ok(State {
+        Self {
             latents: match kept {
                 Some(kept) => next + kept * step.kept,
                 None => next,
             },
             kept: scheduler.keeps(index).map(combine),
-        })
+        }
+    }
+}
+
+impl Denoiser<'_> {
+    /// Latents of the generated frames after step `index`, its fresh noise not yet added.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`] when `watch` breaks.
+    pub(crate) fn step(&self, state: State, index: usize, watch: &mut dyn Watch) -> Result<State> {
+        let scaled = state.latents.clone() * self.scheduler.input_scale(index);
+        let predicted = self.predict_noise(scaled, index, watch)?;
+        let guidance_scale = self.plan.guidance.get(index).copied();
+        Ok(state.advanced(self.scheduler, index, predicted, guidance_scale))
     }
 
     /// The UNet's predictions in step `index` summed over all windows, and how many windows saw

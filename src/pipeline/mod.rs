@@ -2,7 +2,7 @@
 
 mod conditioning;
 pub mod control;
-mod denoise;
+pub(crate) mod denoise;
 mod engine;
 pub(crate) mod files;
 pub mod guidance;

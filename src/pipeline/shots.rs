@@ -73,14 +73,15 @@ impl Pipeline {
         let sampling = video.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         video.check_chain()?;
-        let made = match video.still() {
+        let fitted = video.fitted_shot();
+        let made = match video.still(&fitted) {
             Some(still) => {
                 let text = self.text(&still).await?;
                 Some(self.engine.denoise(&still, text, &mut generator, watch).await?)
             }
             None => None,
         };
-        let mut shot = self.engine.first_shot(video, made).await?;
+        let mut shot = self.engine.first_shot(fitted, made).await?;
         let text = self.text(&shot).await?;
         let mut frames = Vec::new();
         for index in 0..video.shots {
@@ -88,7 +89,9 @@ impl Pipeline {
             let done = self.engine.denoise(&shot, text.clone(), &mut generator, watch).await?;
             let seen = video.seen(index);
             frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
-            shot = self.engine.next_shot(shot, &done, video).await?;
+            if index + 1 < video.shots {
+                shot = self.engine.next_shot(shot, &done, video).await?;
+            }
         }
         let mut made = Video::new(frames, video.fps)?;
         if video.need_hist_match {
@@ -123,7 +126,7 @@ impl Text2Video {
 
     /// The shot that is repeated, its pictures cropped and resized: also those that have its size
     /// already, which then lose their last row or column (quirk Q-9).
-    fn fitted_shot(&self) -> Request {
+    pub(crate) fn fitted_shot(&self) -> Request {
         let mut shot = self.shot.clone();
         if self.n_vision_condition == 0 {
             shot.vision = None;
@@ -148,11 +151,11 @@ impl Text2Video {
         shot
     }
 
-    /// What is made before the first shot, if anything: pictures with the temporal layers skipped.
-    /// Those that are redrawn have noise of full strength added to them: the strength of the
-    /// original's redraw has no effect (quirk Q-11).
-    pub(crate) fn still(&self) -> Option<Request> {
-        let shot = self.fitted_shot();
+    /// What is made before the first shot, which is `fitted`, if anything: pictures with the temporal
+    /// layers skipped. Those that are redrawn have noise of full strength added to them: the
+    /// strength of the original's redraw has no effect (quirk Q-11).
+    pub(crate) fn still(&self, fitted: &Request) -> Option<Request> {
+        let shot = fitted.clone();
         let source = match shot.vision {
             _ if self.n_vision_condition == 0 => return None,
             Some(_) if !self.redraw_condition_image => return None,
@@ -182,15 +185,14 @@ impl Text2Video {
 }
 
 impl Engine {
-    /// The first shot of `video`. Its condition frames are those given or those `made` by
+    /// The first shot, of a [`Text2Video::fitted_shot`]. Its condition frames are those given or those `made` by
     /// [`Text2Video::still`]; where nothing else is given, they are its reference and image prompt
     /// too.
     pub(crate) async fn first_shot(
         &self,
-        video: &Text2Video,
+        mut shot: Request,
         made: Option<Shot>,
     ) -> Result<Request> {
-        let mut shot = video.fitted_shot();
         let redrawn = made.is_some() && shot.vision.is_some();
         if let Some(made) = made {
             let given = shot.vision.take();

@@ -3,15 +3,13 @@
 use burn::tensor::Tensor;
 
 use super::forward_process::ForwardProcess;
-use super::{Scheduler, SchedulerConfig, Step, TimestepSpacing};
+use super::strides::Strides;
+use super::{Scheduler, SchedulerConfig, Step};
 
 /// The DDIM sampler for a number of steps.
 #[derive(Clone, Debug)]
 pub(super) struct DDIMScheduler {
-    process: ForwardProcess,
-    timesteps: Vec<f64>,
-    /// Training timesteps between two steps.
-    stride: usize,
+    strides: Strides,
     /// ā after the last step.
     final_alpha_cumprod: f64,
     eta: f64,
@@ -24,41 +22,28 @@ impl DDIMScheduler {
         process: ForwardProcess,
         (steps, eta): (usize, f64),
     ) -> Self {
-        let spacing = config.spacing_or(TimestepSpacing::Leading);
         let final_alpha_cumprod =
             if config.set_alpha_to_one { 1.0 } else { process.alpha_cumprod(0) };
-        Self {
-            timesteps: config.whole_timesteps(spacing, steps),
-            stride: process.timesteps() / steps,
-            process,
-            final_alpha_cumprod,
-            eta,
-        }
-    }
-
-    fn timestep(&self, index: usize) -> usize {
-        self.timesteps[index] as usize
+        Self { strides: Strides::new(config, process, steps), final_alpha_cumprod, eta }
     }
 }
 
 impl Scheduler for DDIMScheduler {
     fn timesteps(&self) -> &[f64] {
-        &self.timesteps
+        &self.strides.timesteps
     }
 
     fn step(&self, index: usize) -> Step {
-        let timestep = self.timestep(index);
-        let alpha = self.process.alpha_cumprod(timestep);
-        let before = match timestep.checked_sub(self.stride) {
-            Some(before) => self.process.alpha_cumprod(before),
-            None => self.final_alpha_cumprod,
-        };
+        let Strides { process, .. } = &self.strides;
+        let timestep = self.strides.timestep(index);
+        let alpha = self.strides.alpha(index);
+        let before = self.strides.next_alpha(index).unwrap_or(self.final_alpha_cumprod);
         let variance = (1.0 - before) / (1.0 - alpha) * (1.0 - alpha / before);
         let deviation = self.eta * variance.max(0.0).sqrt();
         let direction = (1.0 - before - deviation * deviation).max(0.0).sqrt();
         Step {
-            linear: self.process.original(timestep) * before.sqrt()
-                + self.process.epsilon(timestep) * direction,
+            linear: process.original(timestep) * before.sqrt()
+                + process.epsilon(timestep) * direction,
             noise: deviation,
             kept: 0.0,
         }
@@ -69,6 +54,6 @@ impl Scheduler for DDIMScheduler {
     }
 
     fn add_noise(&self, original: Tensor<5>, noise: Tensor<5>, index: usize) -> Tensor<5> {
-        self.process.add_noise(original, noise, self.timestep(index))
+        self.strides.process.add_noise(original, noise, self.strides.timestep(index))
     }
 }

@@ -16,6 +16,7 @@ mod forward_process;
 mod kind;
 mod lcm;
 mod sigmas;
+mod strides;
 
 use std::fmt::Debug;
 use std::ops::{Add, Mul};

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::{Case, Comparison};
 use crate::error::Result;
-use crate::kernels::{GuidedStep, guided_step};
 use crate::pipeline::control::ControlInterval;
+use crate::pipeline::denoise::State;
 use crate::pipeline::guidance::{Guidance, GuidanceMethod};
 use crate::pipeline::noise::{Noise, NoiseType, video_fusion};
 use crate::pipeline::window::{Window, WindowSchedule};
 use crate::random::Generator;
-use crate::schedulers::{LinearUpdate, SchedulerConfig, SchedulerKind};
+use crate::schedulers::{SchedulerConfig, SchedulerKind};
 
 /// A whole loop on recorded model outputs and draws, through the same fused step as the pipeline's.
 pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Comparison>> {
@@ -47,28 +47,20 @@ pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Compar
     }
     let mut generator = Generator::recorded(drawn);
 
-    let mut sample: Tensor<5> = inputs.float("initial", device)?;
+    let mut state = State { latents: inputs.float("initial", device)?, kept: None };
     let model_outputs: Tensor<6> = inputs.float("model_outputs", device)?;
-    let counter = Tensor::<1>::ones([sample.dims()[2]], device);
+    let counter = Tensor::<1>::ones([state.latents.dims()[2]], device);
     let (mut scaled_inputs, mut samples) = (Vec::new(), Vec::new());
-    let mut kept: Option<Tensor<5>> = None;
     for index in 0..scheduler.timesteps().len() {
-        scaled_inputs.push(sample.clone() * scheduler.input_scale(index));
+        scaled_inputs.push(state.latents.clone() * scheduler.input_scale(index));
         let output: Tensor<5> = model_outputs.clone().narrow(0, index, 1).squeeze_dim(0);
-        let combine = |update: LinearUpdate| {
-            let step = GuidedStep {
-                guidance_scale: None,
-                sample_coefficient: update.sample,
-                output_coefficient: update.output,
-            };
-            guided_step(sample.clone(), output.clone(), counter.clone(), step)
-        };
-        let step = scheduler.step(index);
-        let next = combine(step.linear);
-        let next = kept.map_or(next.clone(), |kept| next + kept * step.kept);
-        kept = scheduler.keeps(index).map(combine);
-        sample = if step.noise == 0.0 { next } else { noise.add(next, step.noise, &mut generator) };
-        samples.push(sample.clone());
+        let predicted = (output, counter.clone());
+        state = state.advanced(scheduler.as_ref(), index, predicted, None);
+        let share = scheduler.step(index).noise;
+        if share != 0.0 {
+            state.latents = noise.add(state.latents, share, &mut generator);
+        }
+        samples.push(state.latents.clone());
     }
     let clean = inputs.float("clean", device)?;
     let noised = scheduler.add_noise(clean, inputs.float("noise", device)?, 0);

@@ -50,22 +50,25 @@ pub(super) async fn shot_chain(case: &Case, device: &Device) -> Result<Vec<Compa
             ["noise", "common", "individual"].map(|draw| format!("call.{call}.{draw}"));
         draws(&inputs, &random, [&common, &individual]).map(Generator::recorded)
     };
+    let fitted = video.fitted_shot();
     let (mut calls, mut pictures) = (Vec::new(), Vec::new());
     let mut made = None;
-    if let Some(still) = video.still() {
+    if let Some(still) = video.still(&fitted) {
         let text = text(&inputs, "first_", run.first_frame_guidance, device)?;
         let shot = engine.denoise(&still, text, &mut noise(0)?, &mut Unwatched).await?;
         calls.push(shot.latents.clone());
         made = Some(shot);
     }
     let text = text(&inputs, "video_", run.video_guidance_scale, device)?;
-    let mut shot = engine.first_shot(&video, made).await?;
+    let mut shot = engine.first_shot(fitted, made).await?;
     for index in 0..video.shots {
         let mut noise = noise(calls.len())?;
         let done = engine.denoise(&shot, text.clone(), &mut noise, &mut Unwatched).await?;
         calls.push(done.latents.clone());
         pictures.push(engine.decode_latents(done.without_head(video.seen(index)).latents));
-        shot = engine.next_shot(shot, &done, &video).await?;
+        if index + 1 < video.shots {
+            shot = engine.next_shot(shot, &done, &video).await?;
+        }
     }
     let shown = as_recorded(Tensor::cat(pictures, 0));
     let mut compared = vec![outputs.compare("video", shown).await?];

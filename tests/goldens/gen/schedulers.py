@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     LCMScheduler,
 )
@@ -29,6 +30,10 @@ RUNS = [
         variance_type="fixed_small_log", timestep_spacing="trailing",
         prediction_type="v_prediction")),
     (LCMScheduler, 6, 0.0, dict(prediction_type="v_prediction", set_alpha_to_one=False)),
+    (DPMSolverMultistepScheduler, 7, 0.0, dict(
+        solver_type="heun", final_sigmas_type="sigma_min", use_karras_sigmas=False)),
+    (DPMSolverMultistepScheduler, 16, 0.0, dict(
+        prediction_type="v_prediction", final_sigmas_type="sigma_min", use_karras_sigmas=False)),
     (EulerDiscreteScheduler, 6, 0.0, dict(
         prediction_type="v_prediction", rescale_betas_zero_snr=True)),
     (EulerDiscreteScheduler, 6, 0.0, dict(

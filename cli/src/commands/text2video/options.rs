@@ -240,7 +240,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: f64,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.03]
+    /// [default: 0.001; mini: 0.1]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
