@@ -1,5 +1,8 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
+mod adapter_files;
+mod conditioner_files;
+mod conditioners;
 mod conditioning;
 pub mod control;
 pub(crate) mod denoise;
@@ -7,21 +10,24 @@ mod engine;
 pub(crate) mod files;
 pub mod guidance;
 mod latents;
+pub(crate) mod look;
 mod memory;
 #[cfg(feature = "mini")]
 mod mini;
 pub mod noise;
 mod open;
+mod open_conditioners;
 mod plan;
 mod prepare;
 mod request;
 mod shots;
 mod single_file;
+mod slot;
 mod text;
 mod watch;
 pub mod window;
 
-pub use conditioning::{Conditioners, ImageAdapter};
+pub use conditioners::{Conditioners, ImageAdapter, ImageProjection};
 pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
@@ -32,11 +38,12 @@ pub use open::AllowMissing;
 pub use plan::Plan;
 pub use prepare::{Length, TaskDefaults};
 pub use request::{
-    ConditionFrames, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling, Size,
-    VisionCondition,
+    ConditionFrames, FacePrompt, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling,
+    Size, VisionCondition,
 };
 pub use shots::{FirstFrame, Text2Video};
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
+pub use slot::Slot;
 pub use text::TextEncoder;
 pub(crate) use text::encode_chunks;
 pub use watch::{Event, Unwatched, Watch};
