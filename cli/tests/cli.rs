@@ -10,12 +10,18 @@ mod checkpoints;
 mod commands;
 #[path = "cli/formats.rs"]
 mod formats;
+#[cfg(feature = "pull")]
+#[path = "cli/hub.rs"]
+mod hub;
 #[cfg(feature = "mini")]
 #[path = "cli/mini.rs"]
 mod mini;
 #[cfg(feature = "mini")]
 #[path = "cli/plan.rs"]
 mod plan;
+#[cfg(feature = "pull")]
+#[path = "cli/pull.rs"]
+mod pull;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[cfg(feature = "train")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ModelSettings, hint, yaml};
+use super::{ModelSettings, find_model, hint, how_to_fetch, yaml};
 use crate::error::{Error, Result};
 use crate::files::Files;
 
@@ -156,11 +156,11 @@ impl ModelSpec {
         root: &Path,
     ) -> Result<Vec<Self>> {
         let motion = match unet.model_itself("unet_model_name")? {
-            Some((_, path)) => (path, Variant::default()),
+            Some((_, path)) => (find_model(&path, root)?, Variant::default()),
             None => Table::open(unet.table.as_deref(), MOTION, root)?.get(&unet.name)?,
         };
         let bases = match base.model_itself("sd_model_name")? {
-            Some(named) => vec![named],
+            Some((name, path)) => vec![(name, find_model(&path, root)?)],
             None => Table::open(base.table.as_deref(), BASE, root)?.bases(&base.name)?,
         };
         let spec = |(name, base): (String, PathBuf)| {
@@ -168,11 +168,7 @@ impl ModelSpec {
             for (part, path) in [("base model", &base), ("motion model", &motion.0), ("VAE", &vae)]
             {
                 if !path.exists() {
-                    let reason = format!(
-                        "the {part} is not there; put it there, give its path, or name the \
-                         folder of all models with model-dir or MUSEV_MODELS"
-                    );
-                    return Err(Error::checkpoint(path, reason));
+                    return Err(not_there(part, path, root));
                 }
             }
             let tokenizer = parts.tokenizer(&base, root)?;
@@ -191,15 +187,22 @@ impl ModelSpec {
 pub fn lcm_lora(choice: &ModelChoice, root: &Path) -> Result<Option<PathBuf>> {
     let path = match (choice.name.as_str(), &choice.table) {
         ("None", None) => return Ok(None),
-        ("None", Some(path)) => path.clone(),
+        ("None", Some(path)) => find_model(path, root)?,
         (name, table) => Table::open(table.as_deref(), LCM, root)?.get(name)?.0,
     };
     if !path.exists() {
-        let reason = "the LCM LoRA is not there; put it there, give its path, or name the folder \
-                      of all models with model-dir or MUSEV_MODELS";
-        return Err(Error::checkpoint(path, reason));
+        return Err(not_there("LCM LoRA", &path, root));
     }
     Ok(Some(path))
+}
+
+fn not_there(part: &str, path: &Path, root: &Path) -> Error {
+    let reason = format!(
+        "the {part} is not there; put it there, give its path, or name the folder of all models \
+         with model-dir or MUSEV_MODELS{}",
+        how_to_fetch(path, root)
+    );
+    Error::checkpoint(path, reason)
 }
 
 /// Parts that need not come from the base model.
@@ -221,9 +224,16 @@ impl PartChoice {
             None => DEFAULT_VAE,
         };
         match Table::open(None, VAE, root)? {
-            _ if Path::new(name).exists() => Ok(PathBuf::from(name)),
-            table if table.entries.contains_key(name) => Ok(table.get(name)?.0),
-            table => Err(table.unknown(name, "is neither a path nor a known VAE")),
+            table if table.entries.contains_key(name) && !Path::new(name).exists() => {
+                Ok(table.get(name)?.0)
+            }
+            table => {
+                let place = find_model(Path::new(name), root)?;
+                match place.exists() {
+                    true => Ok(place),
+                    false => Err(table.unknown(name, "is neither a path nor a known VAE")),
+                }
+            }
         }
     }
 
@@ -289,11 +299,20 @@ impl<'a> Table<'a> {
     }
 
     fn get(&self, name: &str) -> Result<(PathBuf, Variant)> {
-        match self.entries.get(name) {
-            Some(Entry::Path(path)) => Ok((self.root.join(path), Variant::default())),
-            Some(Entry::Described(model)) => Ok((self.root.join(&model.path), model.variant)),
-            None => Err(self.unknown(name, "is not in this table")),
-        }
+        let (path, variant) = match self.entries.get(name) {
+            Some(Entry::Path(path)) => (self.root.join(path), Variant::default()),
+            Some(Entry::Described(model)) => (self.root.join(&model.path), model.variant),
+            None => {
+                // A model of the catalogue has its name in every table.
+                let place = find_model(Path::new(name), self.root)?;
+                let is_known = place != Path::new(name);
+                return match is_known {
+                    true => Ok((place, Variant::default())),
+                    false => Err(self.unknown(name, "is not in this table")),
+                };
+            }
+        };
+        Ok((find_model(&path, self.root)?, variant))
     }
 
     /// Names and paths for a comma list of names, or for "all".
@@ -319,7 +338,8 @@ impl<'a> Table<'a> {
     fn unknown(&self, name: &str, reason: &str) -> Error {
         let known: Vec<_> = self.entries.keys().map(String::as_str).collect();
         let hint = hint(name, known.iter().copied());
-        let reason = format!("`{name}` {reason}; it has {}{hint}", known.join(", "));
+        let fetch = how_to_fetch(Path::new(name), self.root);
+        let reason = format!("`{name}` {reason}; it has {}{hint}{fetch}", known.join(", "));
         Error::config(self.origin.clone(), reason)
     }
 }

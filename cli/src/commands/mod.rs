@@ -5,6 +5,8 @@ pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+#[cfg(feature = "pull")]
+pub(crate) mod pull;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
 pub(crate) mod train;
@@ -25,6 +27,8 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::run(&args, json, &bar),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => pull::run(&args, json, &bar),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args, json, &bar),
     }
