@@ -1,7 +1,7 @@
 //! The catalogue: models that can be fetched, and where their files are found once they are.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -48,17 +48,18 @@ pub struct CatalogueModel {
     /// Names of the models without which it makes no video.
     #[serde(default)]
     pub needs: Vec<String>,
-    #[serde(default = "main")]
+    #[serde(default = "main_branch")]
     revision: String,
     #[serde(default)]
     inside: String,
     files: Vec<String>,
-    file: Option<String>,
+    /// The file that its name stands for; the folder where there is none.
+    pub(super) file: Option<String>,
     at: Vec<PathBuf>,
     licence: String,
 }
 
-fn main() -> String {
+fn main_branch() -> String {
     "main".to_owned()
 }
 
@@ -91,7 +92,8 @@ impl Catalogue {
         })
     }
 
-    fn named(&self, name: &str) -> Option<(&str, &CatalogueModel)> {
+    /// The model called `name`, with its own name.
+    pub(super) fn named(&self, name: &str) -> Option<(&str, &CatalogueModel)> {
         let is_it = |(own, model): &(&str, &CatalogueModel)| {
             *own == name || model.also.iter().any(|other| other == name)
         };
@@ -143,13 +145,12 @@ impl Catalogue {
 
     /// Where `path`, below a checkpoint folder, or the name of a model is in `cache`; `None` where it
     /// is nowhere.
-    fn place(&self, path: &Path, cache: &HubCache) -> Option<PathBuf> {
-        let path: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    pub(super) fn place(&self, path: &Path, cache: &HubCache) -> Option<PathBuf> {
         if let Some((_, model)) = path.to_str().and_then(|name| self.named(name)) {
             return model.in_cache(cache);
         }
         let of_model = |(_, model): (&str, &CatalogueModel)| {
-            let rest = model.rest(&path)?;
+            let rest = model.rest(path)?;
             let folder = model.folder(cache)?;
             Some(folder.join(rest)).filter(|place| place.exists())
         };
@@ -183,40 +184,184 @@ impl CatalogueModel {
     }
 
     /// What follows in `path` on one of the paths that this model is found under.
-    fn rest<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+    pub(super) fn rest<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         self.at.iter().find_map(|at| path.strip_prefix(at).ok())
     }
 }
 
-/// Where the model `path` is: a file or folder, the name of a model of the catalogue, or a path that
-/// one of its models stands for (below `root`, or as it is). What is neither on disk nor in the
-/// cache stays as it is, for the error of whoever opens it.
-///
-/// # Errors
-/// Never with a binary that passes its tests: when the catalogue is damaged.
-pub fn find_model(path: &Path, root: &Path) -> Result<PathBuf> {
-    if path.exists() {
-        return Ok(path.to_path_buf());
-    }
-    let (catalogue, cache) = (Catalogue::open()?, HubCache::from_environment());
-    let below = path.strip_prefix(root).unwrap_or(path);
-    Ok(catalogue.place(below, &cache).unwrap_or_else(|| path.to_path_buf()))
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
 
-/// How a model that is not there can be had, to be put after a message: the command that fetches it,
-/// where the catalogue has it.
-pub fn how_to_fetch(path: &Path, root: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    let Ok(catalogue) = Catalogue::open() else { return String::new() };
-    let by_name = below.to_str().and_then(|name| catalogue.named(name));
-    // The folder of several models, such as the image prompts', names none of them.
-    let has_it = |(_, model): &(&str, &CatalogueModel)| match (model.rest(below), &model.file) {
-        (Some(rest), Some(file)) => rest == Path::new(file),
-        (rest, _) => rest.is_some(),
-    };
-    let found = by_name.or_else(|| catalogue.models().find(has_it));
-    match found {
-        Some((name, _)) if cfg!(feature = "pull") => format!("; musev pull {name} fetches it"),
-        _ => String::new(),
+    use super::*;
+
+    /// A cache that has the files of the models called `names`.
+    fn cache(names: &[&str]) -> (tempfile::TempDir, HubCache) {
+        let (folder, catalogue) = (tempfile::tempdir().unwrap(), Catalogue::open().unwrap());
+        for name in names {
+            let wanted = catalogue.get(name).unwrap().1.wanted();
+            let repository =
+                folder.path().join(format!("models--{}", wanted.repository.replace('/', "--")));
+            for file in &wanted.files {
+                let path = repository.join("snapshots/abc").join(file.last().unwrap());
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, b"").unwrap();
+            }
+            fs::create_dir_all(repository.join("refs")).unwrap();
+            fs::write(repository.join("refs/main"), "abc").unwrap();
+        }
+        let cache = HubCache::at(folder.path());
+        (folder, cache)
+    }
+
+    #[test]
+    fn every_entry_is_sound() {
+        let (catalogue, plain) =
+            (Catalogue::open().unwrap(), |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c));
+        let mut names: Vec<&str> = Vec::new();
+        for (name, model) in catalogue.models() {
+            catalogue.licence(model).unwrap();
+            names.extend(model.also.iter().map(String::as_str).chain([name]));
+            assert!(catalogue.with_needs(&[name.to_owned()], false).is_ok(), "{name}");
+            assert!(
+                !model.at.is_empty() && !model.about.is_empty() && model.megabytes > 0,
+                "{name}"
+            );
+            let wanted = model.wanted();
+            assert_eq!(wanted.repository.matches('/').count(), 1, "{name}");
+            let files: Vec<&String> = wanted.files.iter().flatten().collect();
+            assert!(!files.is_empty(), "{name}");
+            for path in files.into_iter().chain([&wanted.repository]) {
+                assert!(
+                    path.chars().all(plain) && !path.contains("..") && !path.starts_with('/'),
+                    "{path}"
+                );
+            }
+            let ends_so =
+                |file: &String| wanted.files.iter().flatten().any(|path| path.ends_with(file));
+            assert!(model.file.as_ref().is_none_or(ends_so), "{name}");
+        }
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "a name stands for two models");
+    }
+
+    #[test]
+    fn every_model_of_the_tables_can_be_fetched() {
+        let (catalogue, folder) = (
+            Catalogue::open().unwrap(),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/models"),
+        );
+        let mut checked = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|kind| kind != "yaml")
+                || path.ends_with("catalogue.yaml")
+            {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let table: BTreeMap<String, serde_json::Value> = yaml::parse(&text, "table").unwrap();
+            for (name, entry) in table {
+                let Some(place) = entry.as_str().or_else(|| entry["path"].as_str()) else {
+                    continue;
+                };
+                let known =
+                    catalogue.models().any(|(_, model)| model.rest(Path::new(place)).is_some());
+                assert!(known, "{}: {name} at {place} is not in the catalogue", path.display());
+                checked += 1;
+            }
+        }
+        assert!(checked >= 5, "only {checked} models were found in the tables");
+    }
+
+    #[test]
+    fn controls_are_names_of_their_networks() {
+        let controls = [
+            "pose",
+            "pose_body",
+            "pose_hand",
+            "pose_face",
+            "pose_hand_body",
+            "pose_hand_face",
+            "dwpose",
+            "dwpose_face",
+            "dwpose_hand",
+            "dwpose_body",
+            "dwpose_body_hand",
+            "canny",
+            "tile",
+            "hed",
+            "hed_scribble",
+            "depth",
+            "pidi",
+            "normal_bae",
+            "lineart",
+            "lineart_anime",
+            "zoe",
+            "sam",
+            "mobile_sam",
+            "leres",
+            "content",
+            "face_detector",
+        ];
+        for control in controls {
+            assert!(Catalogue::open().unwrap().get(control).is_ok(), "{control}");
+        }
+        assert_eq!(Catalogue::open().unwrap().get("zoe").unwrap().0, "control_v11f1p_sd15_depth");
+    }
+
+    #[test]
+    fn needs_come_first_and_once() {
+        let names = |names: &[&str], alone| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let catalogue = Catalogue::open().unwrap();
+            let found = catalogue.with_needs(&names, alone).unwrap();
+            found.into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        let with_needs = names(&["musev_referencenet", "musev"], false);
+        let expected =
+            ["majicmixRealv6Fp16", "sd-vae-ft-mse", "image_encoder", "musev_referencenet", "musev"];
+        assert_eq!(with_needs, expected);
+        assert_eq!(names(&["musev", "musev"], true), ["musev"]);
+        let error = Catalogue::open().unwrap().get("fantasticmix").unwrap_err().to_string();
+        assert!(error.contains("did you mean `fantasticmix_v10`?"), "{error}");
+    }
+
+    #[test]
+    fn names_and_paths_lead_into_the_cache() {
+        let (_folder, cache) = cache(&["musev_referencenet", "image_encoder", "lcm-lora-sdv1-5"]);
+        let catalogue = Catalogue::open().unwrap();
+        let place = |path: &str| catalogue.place(Path::new(path), &cache);
+        let ends = |path: &str, end: &str| {
+            let found = place(path).unwrap_or_else(|| panic!("{path} was not found"));
+            assert!(found.ends_with(end), "{path} leads to {}", found.display());
+        };
+        ends("musev_referencenet", "snapshots/abc/motion/musev_referencenet");
+        ends("motion/musev_referencenet", "snapshots/abc/motion/musev_referencenet");
+        let projection = "motion/musev_referencenet/ip_adapter_image_proj.bin";
+        ends(projection, projection);
+        ends("IP-Adapter/models/image_encoder", "snapshots/abc/models/image_encoder");
+        ends("ip_adapter/image_encoder", "snapshots/abc/models/image_encoder");
+        let lora = "pytorch_lora_weights.safetensors";
+        ends("lcm-lora-sdv1-5", &format!("snapshots/abc/{lora}"));
+        ends(&format!("lcm/lcm-lora-sdv1-5/{lora}"), &format!("snapshots/abc/{lora}"));
+        for nowhere in ["musev", "motion/musev", "vae/sd-vae-ft-mse", "", "/", "..", "depth"] {
+            assert_eq!(place(nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_model_in_part_is_not_there() {
+        let (folder, cache) = cache(&["sd-vae-ft-mse"]);
+        let repository = folder.path().join("models--stabilityai--sd-vae-ft-mse");
+        let catalogue = Catalogue::open().unwrap();
+        let place = || catalogue.place(Path::new("sd-vae-ft-mse"), &cache);
+        // A newer commit of which nothing is there yet does not hide the older one.
+        fs::write(repository.join("refs/main"), "def").unwrap();
+        assert!(place().is_some());
+        fs::remove_file(repository.join("snapshots/abc/config.json")).unwrap();
+        assert_eq!(place(), None);
     }
 }

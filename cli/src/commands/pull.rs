@@ -92,7 +92,7 @@ fn is_accepted(
         let research =
             if licence.research_only { ", for non-commercial research only" } else { "" };
         report::say(format_args!(
-            "{}: {}{research}; read it at {}",
+            "the licence of {} is {}{research}; read it at {}",
             names.join(", "),
             licence.name,
             licence.url
@@ -206,7 +206,7 @@ impl<'a> Teller<'a> {
         let place = model.in_cache(&HubCache::from_environment());
         let place = place.map_or_else(|| snapshot.to_owned(), |place| place.display().to_string());
         self.event(json!({ "event": "done", "path": place }));
-        report::say(format_args!("{}: {place}", self.name));
+        report::say(format_args!("{} is in {place}", self.name));
     }
 
     fn event(&self, mut event: Value) {

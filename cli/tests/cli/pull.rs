@@ -280,7 +280,7 @@ fn refusals_tell_the_way_out() {
 fn nothing_is_asked_before_the_licence_is_accepted() {
     let setup = Setup::new(Manners::default());
     let mut command = setup.command(&["pull", "musev"]);
-    refuses(&mut command, &["non-commercial research only", "MIT", "--accept-license", "musev, "]);
+    refuses(&mut command, &["non-commercial research only", "is MIT", "--accept-license"]);
     assert!(setup.server.seen().is_empty());
     setup.sandbox.refuses(&["pull", "musef", "--accept-license"], &["musef", "`musev`", "--list"]);
 }
