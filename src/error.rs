@@ -68,6 +68,14 @@ pub enum Error {
         /// Why it failed and what to use instead.
         reason: String,
     },
+    /// A server of models that cannot or will not give what is asked for.
+    #[error("{place}: {reason}")]
+    Hub {
+        /// The server, the repository or the file in it.
+        place: String,
+        /// What went wrong and the way out.
+        reason: String,
+    },
     /// The watcher asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -92,6 +100,11 @@ impl Error {
     /// An [`Error::Checkpoint`] about `path`.
     pub fn checkpoint(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Checkpoint { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// An [`Error::Hub`] about `place`.
+    pub fn hub(place: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Hub { place: place.into(), reason: reason.into() }
     }
 
     /// An [`Error::Config`] about `origin`.

@@ -21,6 +21,7 @@ pub mod device;
 pub mod doctor;
 pub mod error;
 pub mod files;
+pub mod hub;
 pub mod image_tensor;
 mod json;
 pub mod kernels;
@@ -41,9 +42,9 @@ pub use checkpoint::{
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
-    ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, ModelChoice, ModelSettings,
-    ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice, Task, TaskFile, Variant,
-    checkpoint_root, lcm_lora, tokenizer_near,
+    Catalogue, CatalogueModel, ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, Licence,
+    ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice,
+    Task, TaskFile, Variant, checkpoint_root, find_model, how_to_fetch, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
@@ -57,6 +58,9 @@ pub use doctor::{
 };
 pub use error::{Error, Result};
 pub use files::{Files, ReadAt};
+pub use hub::HubCache;
+#[cfg(feature = "pull")]
+pub use hub::{Hub, HubEvent};
 pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode, mp4, write_info};
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules below the pipeline, which may import them all.
-const BELOW_PIPELINE: [&str; 13] = [
+const BELOW_PIPELINE: [&str; 14] = [
     "checkpoint",
     "config",
     "device",
     "files",
+    "hub",
     "image_tensor",
     "json",
     "kernels",
@@ -26,12 +27,13 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let with_pipeline = [&BELOW_PIPELINE[..], &["pipeline"]].concat();
     BTreeMap::from([
         ("checkpoint", vec!["files"]),
-        ("config", vec!["files", "prompt"]),
+        ("config", vec!["files", "hub", "prompt"]),
         ("convert", with_pipeline.clone()),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),
         ("files", vec![]),
+        ("hub", vec![]),
         ("image_tensor", vec!["media"]),
         ("json", vec![]),
         ("kernels", vec![]),
@@ -47,7 +49,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Modules that know nothing of tensors.
-const WITHOUT_BURN: &[&str] = &["config", "files", "media", "prompt"];
+const WITHOUT_BURN: &[&str] = &["config", "files", "hub", "media", "prompt"];
 
 /// Modules where a difference between native and browser may stand.
 const MAY_BRANCH_ON_WASM: &[&str] = &["checkpoint", "device", "kernels", "media"];

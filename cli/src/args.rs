@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "pull")]
+use crate::commands::pull;
 #[cfg(feature = "train")]
 use crate::commands::train;
 use crate::commands::{bench, convert, devices, doctor, inspect, text2video};
@@ -16,7 +18,10 @@ use crate::commands::{bench, convert, devices, doctor, inspect, text2video};
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 no task matched, 2 error, 130 stopped with Ctrl-C.\n\
-                  Every command explains its options: musev text2video --help"
+                  Every command explains its options: musev text2video --help\n\n\
+                  From MuseV: python scripts/inference/text2video.py becomes musev text2video, with \
+                  the same options\n(--time_size or --time-size, -test_data_path, ..). \
+                  configs/tasks/README.md translates its commands."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -72,6 +77,9 @@ pub(crate) enum Command {
     Devices(devices::DevicesArgs),
     /// Tell what a checkpoint file or folder is, and what it lacks.
     Inspect(inspect::InspectArgs),
+    /// Fetch models, with all that they need, into the cache that Hugging Face's tools share.
+    #[cfg(feature = "pull")]
+    Pull(pull::PullArgs),
     /// Convert weights: from a model folder to a single file and back, from PyTorch's files to
     /// safetensors, from one type to another.
     Convert(convert::ConvertArgs),

@@ -12,12 +12,18 @@ mod commands;
 mod conditioners;
 #[path = "cli/formats.rs"]
 mod formats;
+#[cfg(feature = "pull")]
+#[path = "cli/hub.rs"]
+mod hub;
 #[cfg(feature = "mini")]
 #[path = "cli/mini.rs"]
 mod mini;
 #[cfg(feature = "mini")]
 #[path = "cli/plan.rs"]
 mod plan;
+#[cfg(feature = "pull")]
+#[path = "cli/pull.rs"]
+mod pull;
 #[path = "cli/references.rs"]
 mod references;
 #[path = "cli/sandbox.rs"]

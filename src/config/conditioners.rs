@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::models::{Builtin, ModelChoice, Table};
-use crate::error::{Error, Result};
+use super::find_model;
+use super::models::{Builtin, ModelChoice, Table, not_there};
+use crate::error::Result;
 use crate::files::Files;
 
 /// The file that comes with one of MuseV's motion models, without its extension.
@@ -111,7 +112,7 @@ impl ConditionerChoice {
             spec.control_nets = nets.collect::<Result<_>>()?;
         }
         if let Some(path) = &self.pose_guider {
-            spec.pose_guider = Some(existing(path.clone(), "pose guider")?);
+            spec.pose_guider = Some(existing(find_model(path, root)?, "pose guider", root)?);
         }
         Ok(())
     }
@@ -126,10 +127,10 @@ pub(super) fn found(
 ) -> Result<Option<PathBuf>> {
     let path = match (choice.name.as_str(), &choice.table) {
         ("None", None) => return Ok(None),
-        ("None", Some(path)) => path.clone(),
+        ("None", Some(path)) => find_model(path, root)?,
         (name, table) => Table::open(table.as_deref(), builtin, root)?.get(name)?.0,
     };
-    existing(path, part).map(Some)
+    existing(path, part, root).map(Some)
 }
 
 fn path_or_name(name: &str, builtin: Builtin, root: &Path, part: &str) -> Result<PathBuf> {
@@ -138,16 +139,9 @@ fn path_or_name(name: &str, builtin: Builtin, root: &Path, part: &str) -> Result
     }
     let table = Table::open(None, builtin, root)?;
     let reason = format!("is neither a path nor a known {part}");
-    existing(table.known(name, &reason)?, part)
+    existing(table.known(name, &reason)?.0, part, root)
 }
 
-fn existing(path: PathBuf, part: &str) -> Result<PathBuf> {
-    if path.exists() {
-        return Ok(path);
-    }
-    let reason = format!(
-        "the {part} is not there; put it there, give its path, or name the folder of all models \
-         with model-dir or MUSEV_MODELS"
-    );
-    Err(Error::checkpoint(path, reason))
+fn existing(path: PathBuf, part: &str, root: &Path) -> Result<PathBuf> {
+    if path.exists() { Ok(path) } else { Err(not_there(part, &path, root)) }
 }

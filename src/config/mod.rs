@@ -1,6 +1,8 @@
 //! Files that say what to make: task files, negative prompts, model tables, output names.
 
+pub mod catalogue;
 pub mod conditioners;
+pub mod find_model;
 pub mod interpolation;
 pub mod model_settings;
 pub mod models;
@@ -10,7 +12,9 @@ pub mod task;
 pub mod task_file;
 pub(crate) mod yaml;
 
+pub use catalogue::{Catalogue, CatalogueModel, Licence};
 pub use conditioners::{ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER};
+pub use find_model::{find_model, how_to_fetch};
 pub use model_settings::{ModelSettings, SETTINGS_FILE};
 pub use models::{
     ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora, tokenizer_near,

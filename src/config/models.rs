@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::conditioners::{self, ConditionerSpec};
-use super::{ModelSettings, hint, yaml};
+use super::{ModelSettings, find_model, hint, how_to_fetch, yaml};
 use crate::error::{Error, Result};
 use crate::files::Files;
 
@@ -170,11 +170,11 @@ impl ModelSpec {
         root: &Path,
     ) -> Result<Vec<Self>> {
         let motion = match unet.model_itself("unet_model_name")? {
-            Some((_, path)) => (path, None),
+            Some((_, path)) => (find_model(&path, root)?, None),
             None => Table::open(unet.table.as_deref(), MOTION, root)?.get(&unet.name)?,
         };
         let bases = match base.model_itself("sd_model_name")? {
-            Some(named) => vec![named],
+            Some((name, path)) => vec![(name, find_model(&path, root)?)],
             None => Table::open(base.table.as_deref(), BASE, root)?.bases(&base.name)?,
         };
         let spec = |(name, base): (String, PathBuf)| {
@@ -182,11 +182,7 @@ impl ModelSpec {
             for (part, path) in [("base model", &base), ("motion model", &motion.0), ("VAE", &vae)]
             {
                 if !path.exists() {
-                    let reason = format!(
-                        "the {part} is not there; put it there, give its path, or name the \
-                         folder of all models with model-dir or MUSEV_MODELS"
-                    );
-                    return Err(Error::checkpoint(path, reason));
+                    return Err(not_there(part, path, root));
                 }
             }
             let tokenizer = parts.tokenizer(&base, root)?;
@@ -204,6 +200,16 @@ impl ModelSpec {
 /// When the name is not in the table (the known ones are listed) or the file does not exist.
 pub fn lcm_lora(choice: &ModelChoice, root: &Path) -> Result<Option<PathBuf>> {
     conditioners::found(choice, LCM, root, "LCM LoRA")
+}
+
+/// That `part` is not at `path`, and what to do about it.
+pub(super) fn not_there(part: &str, path: &Path, root: &Path) -> Error {
+    let reason = format!(
+        "the {part} is not there; put it there, give its path, or name the folder of all models \
+         with model-dir or MUSEV_MODELS{}",
+        how_to_fetch(path, root)
+    );
+    Error::checkpoint(path, reason)
 }
 
 /// Parts that need not come from the base model.
@@ -226,7 +232,7 @@ impl PartChoice {
         };
         match Table::open(None, VAE, root)? {
             _ if Path::new(name).exists() => Ok(PathBuf::from(name)),
-            table => table.known(name, "is neither a path nor a known VAE"),
+            table => Ok(table.known(name, "is neither a path nor a known VAE")?.0),
         }
     }
 
@@ -292,20 +298,24 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> Result<(PathBuf, Option<Variant>)> {
-        match self.entries.get(name) {
-            Some(Entry::Path(path)) => Ok((self.root.join(path), None)),
-            Some(Entry::Described(model)) => Ok((self.root.join(&model.path), model.variant)),
-            None => Err(self.unknown(name, "is not in this table")),
-        }
+        self.known(name, "is not in this table")
     }
 
-    /// The path of `name`; `reason` says why another is wrong.
-    pub(super) fn known(&self, name: &str, reason: &str) -> Result<PathBuf> {
-        if self.entries.contains_key(name) {
-            Ok(self.get(name)?.0)
-        } else {
-            Err(self.unknown(name, reason))
-        }
+    /// The path of `name` and its structure; a model of the catalogue has its name in every table.
+    /// `reason` says why another name is wrong.
+    pub(super) fn known(&self, name: &str, reason: &str) -> Result<(PathBuf, Option<Variant>)> {
+        let (path, variant) = match self.entries.get(name) {
+            Some(Entry::Path(path)) => (self.root.join(path), None),
+            Some(Entry::Described(model)) => (self.root.join(&model.path), model.variant),
+            None => {
+                let place = find_model(Path::new(name), self.root)?;
+                if place == Path::new(name) {
+                    return Err(self.unknown(name, reason));
+                }
+                return Ok((place, None));
+            }
+        };
+        Ok((find_model(&path, self.root)?, variant))
     }
 
     /// Names and paths for a comma list of names, or for "all".
@@ -331,7 +341,8 @@ impl<'a> Table<'a> {
     fn unknown(&self, name: &str, reason: &str) -> Error {
         let known: Vec<_> = self.entries.keys().map(String::as_str).collect();
         let hint = hint(name, known.iter().copied());
-        let reason = format!("`{name}` {reason}; it has {}{hint}", known.join(", "));
+        let fetch = how_to_fetch(Path::new(name), self.root);
+        let reason = format!("`{name}` {reason}; it has {}{hint}{fetch}", known.join(", "));
         Error::config(self.origin.clone(), reason)
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod doctor;
 pub(crate) mod inspect;
 mod models;
 mod options;
+#[cfg(feature = "pull")]
+pub(crate) mod pull;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
 pub(crate) mod train;
@@ -27,6 +29,8 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::run(&args, json, &bar),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => pull::run(&args, json, &bar),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args, json, &bar),
     }

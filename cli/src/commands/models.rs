@@ -19,8 +19,13 @@ fn loras(args: &Model) -> Result<Vec<LoraChoice>> {
         table: args.lcm_model_cfg_path.clone(),
         name: args.lcm_model_name.clone().unwrap_or_else(|| "None".to_owned()),
     };
-    let lcm = musev::lcm_lora(&choice, &musev::checkpoint_root(args.model_dir.as_deref()))?;
-    Ok(lcm.map(LoraChoice::from).into_iter().chain(args.lora.iter().cloned()).collect())
+    let root = musev::checkpoint_root(args.model_dir.as_deref());
+    let mut loras: Vec<LoraChoice> =
+        musev::lcm_lora(&choice, &root)?.map(LoraChoice::from).into_iter().collect();
+    for named in &args.lora {
+        loras.push(LoraChoice { path: musev::find_model(&named.path, &root)?, ..named.clone() });
+    }
+    Ok(loras)
 }
 
 fn opened(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {

@@ -40,6 +40,13 @@ impl Sandbox {
         for variable in ["MUSEV_MODELS", "RUST_LOG", "RUST_BACKTRACE"] {
             command.env_remove(variable);
         }
+        // Models that were fetched on this machine are not there for tests.
+        for variable in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH"] {
+            command.env_remove(variable);
+        }
+        command.env_remove("HF_HUB_OFFLINE").env("HF_HOME", self.path("hub"));
+        // And no test asks a server but its own.
+        command.env("HF_ENDPOINT", "http://127.0.0.1:9");
         command
     }
 
