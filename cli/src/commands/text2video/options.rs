@@ -261,6 +261,10 @@ pub(crate) struct FirstFrame {
     /// Redraw the given picture before it is animated.
     #[arg(long)]
     pub(crate) redraw_condition_image: bool,
+    /// Redraw it this much, above 0 and up to 1, in as large a share of the steps; without it
+    /// wholly, as the original does whatever its --strength.
+    #[arg(long, value_name = "X", value_parser = part, allow_negative_numbers = true)]
+    pub(crate) redraw_strength: Option<f64>,
 }
 
 /// How long and how large.
@@ -352,7 +356,8 @@ pub(crate) struct Compatibility {
     /// Speed of the motion; only models with a ReferenceNet know it, but it is in the file name.
     #[arg(long, value_name = "X", default_value_t = 8.0, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) motion_speed: f64,
-    /// Strength of redrawing; it has no effect in the original, but it is in the file name.
+    /// Strength of redrawing; it has no effect in the original, but it is in the file name (see
+    /// --redraw-strength).
     #[arg(long, value_name = "X", default_value_t = 0.8, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) strength: f64,
     /// Width of the text states; the checkpoint tells it.
@@ -398,6 +403,10 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn share(text: &str) -> Result<f64, String> {
     number(text, |value| (0.0..=1.0).contains(&value), "a number between 0 and 1")
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0 && value <= 1.0, "a number above 0 and up to 1")
 }
 
 fn format(text: &str) -> Result<Format, String> {
