@@ -4,7 +4,8 @@ mod common;
 
 use burn::tensor::{Tensor, TensorData, Tolerance};
 use musev::schedulers::{
-    LinearUpdate, PredictionType, Scheduler, SchedulerConfig, SchedulerKind, TimestepSpacing,
+    LateStart, LinearUpdate, PredictionType, Scheduler, SchedulerConfig, SchedulerKind,
+    TimestepSpacing,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -127,7 +128,7 @@ fn sampled(
 }
 
 /// Where a model predicts exactly, samplers that add no noise lead from any noise level to the clean
-/// sample, whatever the kind of prediction and also from noise alone.
+/// sample, whatever the kind of prediction, from noise alone and from the middle of the schedule.
 #[test]
 fn exact_predictions_lead_to_the_clean_sample() {
     let device = common::device();
@@ -152,29 +153,32 @@ fn exact_predictions_lead_to_the_clean_sample() {
             set_alpha_to_one: true,
             ..SchedulerConfig::stable_diffusion()
         };
-        let scheduler = config.init(kind, 7, 0.0).unwrap();
-        let scheduler = scheduler.as_ref();
-        let noisy = |index| scheduler.add_noise(clean.clone(), noise.clone(), index);
-        // The shares of signal and noise in what the model sees.
-        let shares = |index: usize| {
-            let one = |x: f32| Tensor::<5>::full([1; 5], x, &device);
-            let of = |x, e| scheduler.add_noise(one(x), one(e), index).into_scalar::<f64>();
-            [(1.0, 0.0), (0.0, 1.0)].map(|(x, e)| of(x, e) * scheduler.input_scale(index))
-        };
-        let samples = sampled(scheduler, noisy(0), Vec::new(), |index| match prediction_type {
-            PredictionType::Epsilon => noise.clone(),
-            PredictionType::VPrediction => {
-                let [signal, share] = shares(index);
-                noise.clone() * signal - clean.clone() * share
-            }
-        });
-        // DPM-Solver++ as the original has it ends at timestep 0, which is not quite clean.
-        let want = match kind {
-            SchedulerKind::DpmsolverMultistep => noisy(scheduler.timesteps().len() - 1),
-            _ => clean.clone(),
-        };
-        let got = samples.into_iter().last().unwrap();
-        got.into_data().assert_approx_eq(&want.to_data(), Tolerance::<f32>::absolute(5e-5));
+        for skipped in [0, 3] {
+            let scheduler = config.init(kind, 7, 0.0).unwrap();
+            let scheduler = &LateStart::new(scheduler, skipped);
+            assert_eq!(scheduler.timesteps().len(), 7 - skipped);
+            let noisy = |index| scheduler.add_noise(clean.clone(), noise.clone(), index);
+            // The shares of signal and noise in what the model sees.
+            let shares = |index: usize| {
+                let one = |x: f32| Tensor::<5>::full([1; 5], x, &device);
+                let of = |x, e| scheduler.add_noise(one(x), one(e), index).into_scalar::<f64>();
+                [(1.0, 0.0), (0.0, 1.0)].map(|(x, e)| of(x, e) * scheduler.input_scale(index))
+            };
+            let samples = sampled(scheduler, noisy(0), Vec::new(), |index| match prediction_type {
+                PredictionType::Epsilon => noise.clone(),
+                PredictionType::VPrediction => {
+                    let [signal, share] = shares(index);
+                    noise.clone() * signal - clean.clone() * share
+                }
+            });
+            // DPM-Solver++ as the original has it ends at timestep 0, which is not quite clean.
+            let want = match kind {
+                SchedulerKind::DpmsolverMultistep => noisy(scheduler.timesteps().len() - 1),
+                _ => clean.clone(),
+            };
+            let got = samples.into_iter().last().unwrap();
+            got.into_data().assert_approx_eq(&want.to_data(), Tolerance::<f32>::absolute(5e-5));
+        }
     }
 }
 

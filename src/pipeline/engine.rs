@@ -16,7 +16,7 @@ use crate::pipeline::look::Look;
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{ConditionFrames, Conditioners, Plan, Request, Sampling, Size};
 use crate::random::Generator;
-use crate::schedulers::{Scheduler, SchedulerConfig};
+use crate::schedulers::{LateStart, Scheduler, SchedulerConfig};
 
 /// The networks that turn noise into pictures, with their scheduler's configuration.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Engine {
         let plan = Plan::new(request, self.vae.downscale())?;
         let Sampling { scheduler, eta, noise, .. } = request.sampling;
         let scheduler = self.scheduler.init(scheduler, plan.steps, eta)?;
-        let scheduler = scheduler.as_ref();
+        let scheduler = &LateStart::new(scheduler, plan.skipped_steps);
         let steps = scheduler.timesteps().len();
         let conditioning = self.conditioning(request, known, steps);
         let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator);

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::control::check_count;
-use crate::pipeline::{Mode, Request};
+use crate::pipeline::{Mode, Request, Sampling};
 
 /// Sizes above this are taken for a mistake: their latents alone would fill any machine.
 pub(crate) const MAX_SIDE: usize = 8192;
@@ -24,8 +24,10 @@ pub struct Plan {
     pub window_batch: usize,
     /// Guidance scale of every step; empty when guidance is off.
     pub guidance: Vec<f64>,
-    /// Denoising steps.
+    /// Steps of the schedule.
     pub steps: usize,
+    /// How many of them, from the first on, are not taken.
+    pub skipped_steps: usize,
     /// Whether temporal layers take part.
     pub mode: Mode,
 }
@@ -55,10 +57,11 @@ impl Plan {
             let reason = format!("{} source frames for {frames} frames", source.len());
             return Err(Error::request("frames", reason));
         }
+        let skipped_steps = skipped_steps(request)?;
         let windows = request.window.windows(frames)?;
         let condition_positions = condition_positions(request, windows.len())?;
         // The start value alone decides whether there is guidance.
-        let guidance = request.guidance.scales(steps)?;
+        let guidance = request.guidance.scales(steps - skipped_steps)?;
         let guidance = if request.guidance.is_on() { guidance } else { Vec::new() };
         request.sampling.noise.validate()?;
         check_conditions(request, frames + condition_positions.len())?;
@@ -70,6 +73,7 @@ impl Plan {
             window_batch: request.window.batch_size.max(1),
             guidance,
             steps,
+            skipped_steps,
             mode: request.mode,
         })
     }
@@ -111,6 +115,22 @@ fn latent_side(option: &'static str, pixels: usize, vae_scale_factor: usize) -> 
         return Err(Error::request(option, reason));
     }
     Ok(pixels / vae_scale_factor)
+}
+
+/// How many steps the strength of a request leaves out.
+fn skipped_steps(request: &Request) -> Result<usize> {
+    let Sampling { steps, strength, .. } = request.sampling;
+    let wrong = |reason| Err(Error::request("redraw-strength", reason));
+    if !(strength > 0.0 && strength <= 1.0) {
+        return wrong(format!("{strength} is not above 0 and up to 1"));
+    }
+    if strength < 1.0 && request.source.is_none() {
+        return wrong(format!("{strength}, but there are no frames to be made anew"));
+    }
+    match request.sampling.taken_steps() {
+        0 => wrong(format!("{strength} of {steps} steps is none; raise one or the other")),
+        taken => Ok(steps - taken),
+    }
 }
 
 /// Checks what the clip goes by besides words and condition frames; it has `total` frames.

@@ -266,6 +266,9 @@ impl Text2Video {
             return Err(Error::request("n-batch", "at least one shot has to be made"));
         }
         let plan = Plan::new(&self.shot, VAE_SCALE_FACTOR)?;
+        if let Some(still) = self.still(&self.shot) {
+            Plan::new(&still, VAE_SCALE_FACTOR)?;
+        }
         if self.shots > 1 && !(self.shot.controls.is_empty() && self.shot.pose.is_empty()) {
             let reason = "frames to follow are those of a single shot";
             return Err(Error::request("n-batch", reason));

@@ -110,6 +110,11 @@ pub struct Sampling {
     pub rng: Rng,
     /// How the initial noise is mixed.
     pub noise: Noise,
+    /// How much of given [`Request::source`] frames is made anew, above 0 and up to 1: this share of
+    /// the steps is taken, the last ones, from frames with as much noise as the first of them
+    /// expects. Default 1: every step, from nearly nothing but noise, as the original does whatever
+    /// strength it is told (quirk Q-11).
+    pub strength: f64,
 }
 
 impl Sampling {
@@ -117,6 +122,11 @@ impl Sampling {
     pub fn of(settings: &ModelSettings, seed: u64) -> Self {
         let noise = Noise { img_weight: Some(settings.img_weight), ..Noise::default() };
         Self { steps: settings.steps, seed, noise, ..Self::default() }
+    }
+
+    /// How many steps are taken of given frames: `strength` of all, rounded down as diffusers does.
+    pub fn taken_steps(&self) -> usize {
+        (self.steps as f64 * self.strength) as usize
     }
 }
 
@@ -129,6 +139,7 @@ impl Default for Sampling {
             seed: 0,
             rng: Rng::default(),
             noise: Noise::default(),
+            strength: 1.0,
         }
     }
 }

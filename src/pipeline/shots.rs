@@ -8,7 +8,7 @@ use crate::media::{Filter, Frame, Video, crop_resize, match_video_to_first_frame
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
     ConditionFrames, Engine, Guidance, Mode, NoiseType, PicturePrompt, Pipeline, PromptPictures,
-    Request, Shot, Size, VisionCondition,
+    Request, Sampling, Shot, Size, VisionCondition,
 };
 use crate::random::Generator;
 
@@ -50,6 +50,9 @@ pub struct FirstFrame {
     pub steps: usize,
     /// Constant guidance scale.
     pub guidance_scale: f64,
+    /// [`Sampling::strength`](crate::Sampling::strength) with which a given one is redrawn.
+    /// Default 1, as the original redraws.
+    pub redraw_strength: f64,
     /// Whether it takes its look from the shot's given reference. Default true.
     pub with_reference: bool,
     /// Whether it goes by the shot's given image prompt. Default true.
@@ -64,6 +67,7 @@ impl Default for FirstFrame {
             negative: String::new(),
             steps: 30,
             guidance_scale: 7.5,
+            redraw_strength: 1.0,
             with_reference: true,
             with_image_prompt: true,
             with_face: true,
@@ -132,6 +136,13 @@ impl Pipeline {
 }
 
 impl Text2Video {
+    /// How many steps the first frame takes, if one is made or redrawn.
+    pub fn first_frame_steps(&self) -> usize {
+        let FirstFrame { steps, redraw_strength, .. } = self.first_frame;
+        let strength = if self.shot.vision.is_some() { redraw_strength } else { 1.0 };
+        Sampling { steps, strength, ..self.shot.sampling }.taken_steps()
+    }
+
     /// Frames at the beginning of shot `index` that the one before has shown.
     pub(crate) fn seen(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.n_vision_condition }
@@ -182,8 +193,7 @@ impl Text2Video {
     }
 
     /// What is made before the first shot, which is `fitted`, if anything: pictures with the temporal
-    /// layers skipped. Those that are redrawn have noise of full strength added to them: the
-    /// strength of the original's redraw has no effect (quirk Q-11).
+    /// layers skipped. Those that are redrawn have noise of [`FirstFrame::redraw_strength`] added to them.
     pub(crate) fn still(&self, fitted: &Request) -> Option<Request> {
         let shot = fitted.clone();
         let source = match shot.vision {
@@ -205,6 +215,7 @@ impl Text2Video {
         };
         still.prompt.negative.clone_from(&first.negative);
         still.sampling.steps = first.steps;
+        still.sampling.strength = if still.source.is_some() { first.redraw_strength } else { 1.0 };
         still.sampling.noise.noise_type = NoiseType::Random;
         // The frames that the video follows begin with those of its first frames.
         let followed = still.controls.iter_mut().map(|control| &mut control.frames);

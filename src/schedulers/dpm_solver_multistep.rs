@@ -65,6 +65,17 @@ impl DPMSolverMultistepScheduler {
         self.second_order && index > 0 && !lower
     }
 
+    /// The step of first order, with h, the change of λ, and the weight of the predicted picture.
+    fn first_order(&self, index: usize) -> (LinearUpdate, f64, f64) {
+        let [from, to] = [self.timestep(index), self.timestep(index + 1)];
+        let [_, noise_from] = self.process.shares(from);
+        let [signal, noise] = self.process.shares(to);
+        let h = self.lambda(to) - self.lambda(from);
+        let weight = -signal * (-h).exp_m1();
+        let sample = LinearUpdate::SAMPLE * (noise / noise_from);
+        (sample + self.process.original(from) * weight, h, weight)
+    }
+
     /// ln of signal over noise.
     fn lambda(&self, timestep: usize) -> f64 {
         let [signal, noise] = self.process.shares(timestep);
@@ -78,27 +89,26 @@ impl Scheduler for DPMSolverMultistepScheduler {
     }
 
     fn step(&self, index: usize) -> Step {
-        let [from, to] = [self.timestep(index), self.timestep(index + 1)];
-        let [_, noise_from] = self.process.shares(from);
-        let [signal, noise] = self.process.shares(to);
-        let h = self.lambda(to) - self.lambda(from);
-        let original = self.process.original(from);
-        let sample = LinearUpdate::SAMPLE * (noise / noise_from);
-        let first_order = -signal * (-h).exp_m1();
+        let (linear, h, weight) = self.first_order(index);
         if !self.is_second_order(index) || h == 0.0 {
-            return (sample + original * first_order).into();
+            return linear.into();
         }
+        let [from, to] = [self.timestep(index), self.timestep(index + 1)];
         let before = self.lambda(from) - self.lambda(self.timestep(index - 1));
         let derivative = match self.solver_type {
-            SolverType::Midpoint => 0.5 * first_order,
-            SolverType::Heun => signal * ((-h).exp_m1() / h + 1.0),
+            SolverType::Midpoint => 0.5 * weight,
+            SolverType::Heun => self.process.shares(to)[0] * ((-h).exp_m1() / h + 1.0),
         } * h
             / before;
         Step {
-            linear: sample + original * (first_order + derivative),
+            linear: linear + self.process.original(from) * derivative,
             noise: 0.0,
             kept: -derivative,
         }
+    }
+
+    fn first_step(&self, index: usize) -> Step {
+        self.first_order(index).0.into()
     }
 
     fn keeps(&self, index: usize) -> Option<LinearUpdate> {

@@ -14,6 +14,7 @@ mod euler;
 mod euler_ancestral;
 mod forward_process;
 mod kind;
+mod late_start;
 mod lcm;
 mod sigmas;
 mod strides;
@@ -30,6 +31,7 @@ pub use dpm_solver_multistep::SolverType;
 #[cfg(feature = "train")]
 pub(crate) use forward_process::ForwardProcess;
 pub use kind::SchedulerKind;
+pub use late_start::LateStart;
 
 /// What the model predicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +127,12 @@ pub trait Scheduler: Debug {
 
     /// The coefficients of step `index`.
     fn step(&self, index: usize) -> Step;
+
+    /// The coefficients of step `index` where denoising begins with it, so that no step before kept
+    /// anything.
+    fn first_step(&self, index: usize) -> Step {
+        self.step(index)
+    }
 
     /// What step `index` leaves to the next one: none for samplers of one step.
     fn keeps(&self, _index: usize) -> Option<LinearUpdate> {

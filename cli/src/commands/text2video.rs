@@ -80,7 +80,7 @@ async fn make(
     let (shot, path) = (&job.video.shot, job.path.display().to_string());
     let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
     let steps =
-        Steps { first_frame: job.video.first_frame.steps, video: job.video.shot.sampling.steps };
+        Steps { first_frame: job.video.first_frame_steps(), video: job.video.shot.sampling.steps };
     progress.begin(steps, &device.description);
     progress.say(&format!("{}: {width} x {height}, seed {seed}, {}", job.name, device.description));
     progress.tell(&json!({

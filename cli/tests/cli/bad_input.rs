@@ -45,6 +45,12 @@ fn values_that_cannot_work_are_refused() {
         (&["--context-frames", "0"], &["context-frames", "0"]),
         (&["--context-batch-size", "0"], &["context-batch-size", "0"]),
         (&["--context-schedule", "spiral"], &["--context-schedule", "uniform_v2"]),
+        (&["--redraw-strength", "0"], &["--redraw-strength", "above 0"]),
+        (&["--redraw-strength", "1.5"], &["--redraw-strength", "up to 1"]),
+        (
+            &["--redraw-condition-image", "--redraw-strength", "0.02", "--frames", "4"],
+            &["redraw-strength", "0.02 of 20 steps is none"],
+        ),
         (&["--seed", "-1"], &["--seed", "-1"]),
         (&["--seed", "tomorrow"], &["--seed", "tomorrow"]),
         (&["--rng", "dice"], &["--rng", "torch-cpu"]),

@@ -22,6 +22,11 @@ fn small<'a>(words: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn with_steps<'a>(steps: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    sized(&[&["--num-inference-steps", "1", "--steps", steps], words].concat())
+}
+
+/// A small video with as many steps as `words` say.
+fn sized<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec![
         "text2video",
         "--model",
@@ -32,10 +37,6 @@ fn with_steps<'a>(steps: &'a str, words: &[&'a str]) -> Vec<&'a str> {
         "64",
         "--height",
         "64",
-        "--steps",
-        steps,
-        "--num-inference-steps",
-        "1",
     ];
     all.extend(words);
     all
@@ -171,6 +172,29 @@ fn shots_are_chained_and_counted_as_in_the_original() {
         let events = sandbox.events(&words);
         assert_eq!(named(&events, "done")[0]["frames"], *frames, "{words:?}");
     }
+}
+
+#[test]
+fn a_picture_is_redrawn_as_much_as_was_asked_for() {
+    let sandbox = Sandbox::new();
+    let make = |words: &[&str], file| {
+        let words = [words, &["--frames", "2", "--seed", "3", "-o", file, "--json"]].concat();
+        let words =
+            [&["--image", "picture.png", "--num-inference-steps", "4", "--steps", "1"], &words[..]]
+                .concat();
+        let events = sandbox.events(&sized(&words));
+        let first: Vec<&Value> = events.iter().take_while(|e| e["event"] != "shot").collect();
+        let steps = first.iter().filter(|event| event["event"] == "step").count();
+        (steps, fs::read(sandbox.path(file)).expect("it was written"))
+    };
+    let redraw = "--redraw_condition_image";
+    let (steps, wholly) = make(&[redraw], "out/a.webp");
+    assert_eq!(steps, 4);
+    // The original's own option changes nothing but the name of the file.
+    assert!(make(&[redraw, "--strength", "0.5"], "out/b.webp") == (4, wholly.clone()));
+    let (steps, half) = make(&[redraw, "--redraw_strength", "0.5"], "out/c.webp");
+    assert_eq!(steps, 2);
+    assert!(half != wholly, "half as much changed as much");
 }
 
 #[test]

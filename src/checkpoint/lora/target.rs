@@ -40,16 +40,18 @@ impl Target {
 
     pub(super) fn text(weights: Weights) -> Self {
         let mut target = Self::new(Network::TextEncoder, weights);
-        // Newer versions of transformers leave the outermost module out of paths.
-        for names in [&mut target.by_path, &mut target.by_flat] {
-            let short: Vec<(String, String)> = names
-                .iter()
-                .filter_map(|(path, name)| {
-                    let short = path.strip_prefix("text_model")?;
-                    Some((short[1..].to_owned(), name.clone()))
-                })
-                .collect();
-            names.extend(short);
+        // Newer versions of transformers leave the outermost module out of paths: those of a LoRA,
+        // those of the network, or both.
+        for (names, dot) in [(&mut target.by_path, '.'), (&mut target.by_flat, '_')] {
+            let other = |(path, name): (&String, &String)| {
+                let path = match path.strip_prefix("text_model") {
+                    Some(short) => short[1..].to_owned(),
+                    None => format!("text_model{dot}{path}"),
+                };
+                (path, name.clone())
+            };
+            let others: Vec<(String, String)> = names.iter().map(other).collect();
+            names.extend(others);
         }
         target
     }

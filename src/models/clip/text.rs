@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::models::check::Check;
 use crate::nn::layer_norm::LayerNorm;
 
-/// State-dict keys that differ from module paths: none.
-pub const KEYS: &[(&str, &str)] = &[];
+/// State-dict keys that differ from module paths: files that transformers 5 wrote leave the outermost
+/// module out.
+pub const KEYS: &[(&str, &str)] = &[("text_model", "text_model"), ("", "text_model")];
 
 /// `eos_token_id` of the files written before transformers knew the right one; they are read as
 /// "the end of the text is its highest token".
@@ -57,7 +58,7 @@ impl Default for CLIPTextConfig {
     }
 }
 
-/// The text encoder; `text_model.` precedes every key of published files.
+/// The text encoder; `text_model.` precedes every key of files from before transformers 5.
 #[derive(Module, Debug)]
 pub struct CLIPTextModel {
     text_model: CLIPTextTransformer,

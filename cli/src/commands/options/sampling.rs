@@ -79,4 +79,8 @@ pub(crate) struct FirstFrame {
     /// Redraw the given picture before it is animated.
     #[arg(long)]
     pub(crate) redraw_condition_image: bool,
+    /// Redraw it this much, above 0 and up to 1, in as large a share of the steps; without it
+    /// wholly, as the original does whatever its --strength.
+    #[arg(long, value_name = "X", value_parser = part, allow_negative_numbers = true)]
+    pub(crate) redraw_strength: Option<f64>,
 }

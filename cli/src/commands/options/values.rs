@@ -31,6 +31,10 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     number(text, |value| (0.0..=1.0).contains(&value), "a number between 0 and 1")
 }
 
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0 && value <= 1.0, "a number above 0 and up to 1")
+}
+
 pub(crate) fn format(text: &str) -> Result<Format, String> {
     Format::from_name(text).ok_or_else(|| "expected mp4, gif, webp, png or images".to_owned())
 }

@@ -45,6 +45,7 @@ pub(crate) fn defaults(
     let video = &mut defaults.video;
     video.shots = motion.n_batch as usize;
     video.redraw_condition_image = args.first_frame.redraw_condition_image;
+    video.first_frame.redraw_strength = args.first_frame.redraw_strength.unwrap_or(1.0);
     video.n_vision_condition = motion.n_vision_condition as usize;
     video.fix_condition_images = motion.fix_condition_images;
     video.need_hist_match = motion.need_hist_match;
