@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod config;
 #[cfg(not(target_family = "wasm"))]
 pub mod convert;
+pub mod detectors;
 pub mod device;
 pub mod doctor;
 pub mod error;
@@ -46,6 +47,7 @@ pub use config::{
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
+pub use detectors::{Detector, DetectorKind, Resolutions};
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
     automatic_adapter, cpu_description, cuda_devices,
@@ -60,9 +62,10 @@ pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode,
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Control, ControlInterval, Event, FirstFrame, Guidance, GuidanceMethod, Length,
-    MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise, NoiseType, PicturePrompt, Pipeline, Prompt,
-    PromptPictures, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched, VisionCondition,
+    ConditionFrames, Control, ControlInterval, Event, FirstFrame, FollowedControl, Guidance,
+    GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise, NoiseType,
+    PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling, SerialDenoise, Size,
+    SourceVideo, TaskDefaults, Text2Video, Transformed, Unwatched, Video2Video, VisionCondition,
     Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};

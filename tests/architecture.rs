@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules below the pipeline, which may import them all.
-const BELOW_PIPELINE: [&str; 13] = [
+const BELOW_PIPELINE: [&str; 14] = [
     "checkpoint",
     "config",
+    "detectors",
     "device",
     "files",
     "image_tensor",
@@ -28,6 +29,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("checkpoint", vec!["files"]),
         ("config", vec!["files", "prompt"]),
         ("convert", with_pipeline.clone()),
+        ("detectors", vec!["checkpoint", "image_tensor", "media", "nn"]),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),

@@ -1,5 +1,6 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
+mod chunks;
 mod conditioning;
 pub mod control;
 pub(crate) mod denoise;
@@ -15,12 +16,15 @@ mod open;
 mod plan;
 mod prepare;
 mod request;
+mod serial;
 mod shots;
 mod single_file;
 mod text;
+mod video2video;
 mod watch;
 pub mod window;
 
+pub use chunks::{FollowedControl, SourceVideo};
 pub use conditioning::{Conditioners, ImageAdapter};
 pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
@@ -35,10 +39,12 @@ pub use request::{
     ConditionFrames, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling, Size,
     VisionCondition,
 };
+pub use serial::SerialDenoise;
 pub use shots::{FirstFrame, Text2Video};
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
 pub use text::TextEncoder;
 pub(crate) use text::encode_chunks;
+pub use video2video::{Transformed, Video2Video};
 pub use watch::{Event, Unwatched, Watch};
 pub use window::{Window, WindowSchedule};
 

@@ -100,7 +100,7 @@ impl Pipeline {
         Ok(made)
     }
 
-    async fn text(&self, request: &Request) -> Result<Tensor<3>> {
+    pub(super) async fn text(&self, request: &Request) -> Result<Tensor<3>> {
         let guidance = request.guidance.is_on();
         self.text_encoder.encode(&request.prompt, guidance, &self.engine.device).await
     }
@@ -124,29 +124,11 @@ impl Text2Video {
         Ok(())
     }
 
-    /// The shot that is repeated, its pictures cropped and resized: also those that have its size
-    /// already, which then lose their last row or column (quirk Q-9).
+    /// The shot that is repeated, its pictures cropped and resized.
     pub(crate) fn fitted_shot(&self) -> Request {
-        let mut shot = self.shot.clone();
+        let mut shot = fitted(&self.shot);
         if self.n_vision_condition == 0 {
             shot.vision = None;
-        }
-        let Size { width, height } = shot.size;
-        let fit = |pictures: &mut Vec<Frame>| {
-            for picture in pictures {
-                *picture = crop_resize(picture, width, height, Filter::Lanczos);
-            }
-        };
-        let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
-        for frames in given.chain(&mut shot.reference) {
-            if let ConditionFrames::Pictures(pictures) = frames {
-                fit(pictures);
-            }
-        }
-        if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
-            &mut shot.image_prompt
-        {
-            fit(pictures);
         }
         shot
     }
@@ -161,27 +143,57 @@ impl Text2Video {
             Some(_) if !self.redraw_condition_image => return None,
             given => given.map(|given| given.frames),
         };
-        let first = &self.first_frame;
+        let frames = source.as_ref().map_or(1, ConditionFrames::len);
+        Some(self.first_frame.still(Request { frames, vision: None, ..shot }, source))
+    }
+}
+
+impl FirstFrame {
+    /// The pictures that begin `shot`, as many as its frames, with `source` behind the noise.
+    pub(super) fn still(&self, shot: Request, source: Option<ConditionFrames>) -> Request {
         let mut still = Request {
             mode: Mode::Image,
             vision: None,
-            frames: source.as_ref().map_or(1, ConditionFrames::len),
             source,
-            guidance: Guidance { scale: first.guidance_scale, end: None, ..Guidance::default() },
-            reference: shot.reference.filter(|_| first.with_reference),
-            image_prompt: shot.image_prompt.filter(|_| first.with_image_prompt),
+            guidance: Guidance { scale: self.guidance_scale, end: None, ..Guidance::default() },
+            reference: shot.reference.filter(|_| self.with_reference),
+            image_prompt: shot.image_prompt.filter(|_| self.with_image_prompt),
             ..shot
         };
-        still.prompt.negative.clone_from(&first.negative);
-        still.sampling.steps = first.steps;
+        still.prompt.negative.clone_from(&self.negative);
+        still.sampling.steps = self.steps;
         still.sampling.noise.noise_type = NoiseType::Random;
         // The frames that the video follows begin with those of its first frames.
         let followed = still.controls.iter_mut().map(|control| &mut control.frames);
         for frames in followed.chain([&mut still.pose]) {
             frames.truncate(still.frames);
         }
-        Some(still)
+        still
     }
+}
+
+/// `shot`, its pictures cropped and resized: also those that have its size already, which then lose
+/// their last row or column (quirk Q-9).
+pub(super) fn fitted(shot: &Request) -> Request {
+    let mut shot = shot.clone();
+    let Size { width, height } = shot.size;
+    let fit = |pictures: &mut Vec<Frame>| {
+        for picture in pictures {
+            *picture = crop_resize(picture, width, height, Filter::Lanczos);
+        }
+    };
+    let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
+    for frames in given.chain(&mut shot.reference) {
+        if let ConditionFrames::Pictures(pictures) = frames {
+            fit(pictures);
+        }
+    }
+    if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
+        &mut shot.image_prompt
+    {
+        fit(pictures);
+    }
+    shot
 }
 
 impl Engine {
@@ -245,7 +257,7 @@ impl Engine {
 
     /// Makes `frames` the reference of `shot`, if the model has a network for it. Of latents it is
     /// the pictures that count, as the VAE decodes them.
-    fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
+    pub(super) fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
         if self.conditioners.reference_net.is_some() {
             shot.reference = Some(match frames {
                 ConditionFrames::Latents(latents) => {
@@ -257,7 +269,11 @@ impl Engine {
     }
 
     /// Makes `frames` the image prompt of `shot`, if the model can see pictures.
-    async fn show_image_prompt(&self, shot: &mut Request, frames: &ConditionFrames) -> Result<()> {
+    pub(super) async fn show_image_prompt(
+        &self,
+        shot: &mut Request,
+        frames: &ConditionFrames,
+    ) -> Result<()> {
         let adapter = self.conditioners.image_adapter.as_ref();
         if adapter.is_none_or(|adapter| adapter.encoder.is_none()) {
             return Ok(());

@@ -1,0 +1,398 @@
+//! A video made of another one, chunk by chunk: each continues the end of the one before.
+
+use crate::error::{Error, Result};
+use crate::media::{Frame, Video, grid, match_video_to_first_frame};
+use crate::pipeline::chunks::{Chunk, chunk_places};
+use crate::pipeline::serial::{Serial, Trace};
+use crate::pipeline::shots::fitted;
+use crate::pipeline::watch::{Event, Watch, report};
+use crate::pipeline::{
+    ConditionFrames, FirstFrame, Pipeline, Plan, Request, SerialDenoise, Shot, SourceVideo,
+    VisionCondition,
+};
+use crate::random::Generator;
+
+/// How much the VAE of Stable Diffusion 1.5 shrinks; sides that fit it fit those that shrink less.
+const VAE_SCALE_FACTOR: usize = 8;
+
+/// What `video2video` makes.
+#[derive(Clone, Debug)]
+pub struct Video2Video {
+    /// What every chunk has in common. Its frames are those of a chunk, its vision the given
+    /// condition picture, if any; what it follows, its source and motion speed come from the video.
+    pub shot: Request,
+    /// The video it is made of.
+    pub source: SourceVideo,
+    /// The most chunks.
+    pub chunks: usize,
+    /// How a first frame is made, or a given one made anew.
+    pub first_frame: FirstFrame,
+    /// Whether the given condition picture is redrawn.
+    pub redraw_condition_image: bool,
+    /// 0 for chunks without any condition. From 1 on a chunk continues the last frame of the one
+    /// before, and so many frames are its reference and image prompt, where these are not fixed.
+    pub n_vision_condition: usize,
+    /// Whether every chunk begins with the first condition frame and its map.
+    pub fix_condition_images: bool,
+    /// Whether all chunks have the reference of the first, not the end of the one before.
+    pub fixed_refer_image: bool,
+    /// The same of the image prompt.
+    pub fixed_ip_adapter_image: bool,
+    /// What chunks take up of the steps of the one before.
+    pub serial: SerialDenoise,
+    /// Whether the source video is wanted beside the made one.
+    pub need_return_videos: bool,
+    /// Whether the control maps are.
+    pub need_return_condition: bool,
+    /// Whether the colours of every frame are matched to the first frame's.
+    pub need_hist_match: bool,
+    /// Frames a second of the written video.
+    pub fps: f32,
+}
+
+/// What came of a video.
+#[derive(Clone, Debug)]
+pub struct Transformed {
+    /// The video.
+    pub video: Video,
+    /// The frames it was made of, as many as it has, if they were wanted.
+    pub source: Option<Video>,
+    /// What each network followed, as many frames, if wanted.
+    pub controls: Vec<Video>,
+}
+
+impl Transformed {
+    /// The source, the video and the control maps side by side, in at most `columns` columns.
+    ///
+    /// # Errors
+    /// Never for videos of one size.
+    pub fn grid(self, columns: usize) -> Result<Video> {
+        let tiles: Vec<Video> =
+            self.source.into_iter().chain([self.video]).chain(self.controls).collect();
+        grid(&tiles, columns)
+    }
+}
+
+/// What one chunk hands to the next.
+#[derive(Default)]
+struct Before {
+    done: Option<Shot>,
+    /// The last map of each network.
+    maps: Vec<Frame>,
+    trace: Trace,
+}
+
+impl Pipeline {
+    /// All chunks, one after the other.
+    ///
+    /// # Errors
+    /// When the request cannot be carried out, the device fails or `watch` breaks.
+    pub async fn video2video(
+        &self,
+        video: &Video2Video,
+        watch: &mut dyn Watch,
+    ) -> Result<Transformed> {
+        video.check()?;
+        let chunks = video.chunk_places();
+        let sampling = video.shot.sampling;
+        let mut generator = Generator::new(sampling.rng, sampling.seed);
+        let mut shot = self.prepared(video).await?;
+        let given = picture(&shot);
+        let (mut before, mut kept, mut frames) = (Before::default(), Kept::default(), Vec::new());
+        let text = self.text(&shot).await?;
+        for (index, places) in chunks.iter().enumerate() {
+            let first = index == 0;
+            let leading = given.as_ref().filter(|_| first && video.picture_comes_before());
+            let chunk = video.source.chunk(places, &shot, leading).await?;
+            if let Some(still) = video.still(&shot, &chunk).filter(|_| first) {
+                let text = self.text(&still).await?;
+                let made = self.engine.denoise(&still, text, &mut generator, watch).await?;
+                shot = self.begun_by(shot, made).await?;
+            }
+            report(watch, Event::Shot { index, of: chunks.len() })?;
+            if let Some(done) = &before.done {
+                shot = self.continued(shot, done, video).await?;
+            }
+            video.fill(&mut shot, &chunk, (first, &before.maps));
+            let trace = std::mem::take(&mut before.trace);
+            let mut serial = Serial::after(trace, video.serial);
+            let denoising = self.engine.denoise_serially(
+                &shot,
+                text.clone(),
+                &mut generator,
+                &mut serial,
+                watch,
+            );
+            let done = denoising.await?;
+            before.trace = serial.into_trace();
+            let seen = usize::from(!first && video.n_vision_condition > 0);
+            frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
+            if first || !video.fix_condition_images {
+                let end = |maps: &Vec<Frame>| if video.fix_condition_images { maps.first() } else { maps.last() }.cloned();
+                before.maps = chunk.maps.iter().filter_map(end).collect();
+            }
+            before.done = Some(done);
+            kept.extend(video, chunk, leading);
+        }
+        let mut made = Video::new(frames, video.fps)?;
+        if video.need_hist_match {
+            match_video_to_first_frame(&mut made);
+        }
+        kept.beside(made)
+    }
+
+    /// The first shot as far as the video has no part in it: pictures cropped and resized. A
+    /// condition picture is its reference and image prompt too, where nothing else is given.
+    async fn prepared(&self, video: &Video2Video) -> Result<Request> {
+        let mut shot = fitted(&video.shot);
+        shot.motion_speed = video.source.sample_rate as f64;
+        if let Some(vision) = &mut shot.vision {
+            vision.positions.clear();
+            let frames = vision.frames.clone();
+            if shot.reference.is_none() {
+                self.engine.show_reference(&mut shot, &frames);
+            }
+            if shot.image_prompt.is_none() {
+                self.engine.show_image_prompt(&mut shot, &frames).await?;
+            }
+        }
+        if video.n_vision_condition == 0 {
+            shot.vision = None;
+        }
+        Ok(shot)
+    }
+
+    /// `shot` with the first frame that was `made` for it; its reference and image prompt, where it
+    /// has them, become this frame.
+    async fn begun_by(&self, mut shot: Request, made: Shot) -> Result<Request> {
+        let frames = ConditionFrames::Latents(made.latents);
+        self.show_anew(&mut shot, &frames, (true, true)).await?;
+        shot.vision = Some(VisionCondition { frames, positions: Vec::new() });
+        Ok(shot)
+    }
+
+    /// The shot after `done`, which `shot` asked for.
+    async fn continued(
+        &self,
+        mut shot: Request,
+        done: &Shot,
+        video: &Video2Video,
+    ) -> Result<Request> {
+        if video.n_vision_condition == 0 {
+            return Ok(shot);
+        }
+        let tail = ConditionFrames::Latents(done.tail(video.n_vision_condition));
+        let renewed = (!video.fixed_refer_image, !video.fixed_ip_adapter_image);
+        self.show_anew(&mut shot, &tail, renewed).await?;
+        if !video.fix_condition_images {
+            shot.vision = Some(VisionCondition::latents(done.tail(1)));
+        }
+        Ok(shot)
+    }
+
+    /// Makes `frames` the reference and the image prompt of `shot`, if it has them and if so wanted.
+    async fn show_anew(
+        &self,
+        shot: &mut Request,
+        frames: &ConditionFrames,
+        (reference, image_prompt): (bool, bool),
+    ) -> Result<()> {
+        if reference && shot.reference.is_some() {
+            self.engine.show_reference(shot, frames);
+        }
+        if image_prompt && shot.image_prompt.is_some() {
+            self.engine.show_image_prompt(shot, frames).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Video2Video {
+    /// The frames of the source that each chunk has.
+    fn chunk_places(&self) -> Vec<Vec<usize>> {
+        let SourceVideo { frames, sample_rate, .. } = &self.source;
+        let mut places = chunk_places(frames.len(), self.shot.frames, *sample_rate);
+        places.truncate(self.chunks);
+        places
+    }
+
+    /// How many chunks there are.
+    pub fn chunk_count(&self) -> usize {
+        self.chunk_places().len()
+    }
+
+    /// Whether the first chunk has a frame more than the video: the condition picture.
+    fn picture_comes_before(&self) -> bool {
+        self.n_vision_condition > 0 && !self.source.has_condition
+    }
+
+    /// Frames to generate in the first chunk; in the others it is all of them.
+    fn first_frames(&self) -> usize {
+        let given = self.n_vision_condition > 0 && self.source.has_condition;
+        self.shot.frames - usize::from(given)
+    }
+
+    /// The picture that begins the first chunk, if it has to be made: with noise alone, or with the
+    /// condition picture or else the video's first frame behind the noise.
+    fn still(&self, shot: &Request, chunk: &Chunk) -> Option<Request> {
+        if self.n_vision_condition == 0 || (shot.vision.is_some() && !self.redraw_condition_image) {
+            return None;
+        }
+        let behind = self.source.need_video2video.then(|| match &shot.vision {
+            Some(vision) => vision.frames.clone(),
+            None => ConditionFrames::Pictures(chunk.frames[..1].to_vec()),
+        });
+        let mut shot = shot.clone();
+        let maps: Vec<Vec<Frame>> = chunk.maps.iter().map(|maps| maps[..1].to_vec()).collect();
+        self.source.follow(&mut shot, &maps);
+        shot.frames = 1;
+        shot.motion_speed = Request::default().motion_speed;
+        Some(self.first_frame.still(shot, behind))
+    }
+
+    /// What `shot` takes from its chunk: how many frames it makes, what it follows, and what is
+    /// behind its noise. A chunk after the first has no map of its condition frame: that is of
+    /// the maps `before`.
+    fn fill(&self, shot: &mut Request, chunk: &Chunk, (first, before): (bool, &[Frame])) {
+        shot.frames = if first { self.first_frames() } else { self.shot.frames };
+        if first || self.n_vision_condition == 0 {
+            self.source.follow(shot, &chunk.maps);
+        } else {
+            let with_first = |(before, maps): (&Frame, &Vec<Frame>)| {
+                [std::slice::from_ref(before), maps.as_slice()].concat()
+            };
+            let maps: Vec<Vec<Frame>> = before.iter().zip(&chunk.maps).map(with_first).collect();
+            self.source.follow(shot, &maps);
+        }
+        let skipped = self.shot.frames - shot.frames;
+        shot.source = self
+            .source
+            .need_video2video
+            .then(|| ConditionFrames::Pictures(chunk.frames[skipped..].to_vec()));
+    }
+
+    /// Checks what can be checked before a device works.
+    ///
+    /// # Errors
+    /// An [`Error::Request`] naming the option for a value that cannot work.
+    pub fn check(&self) -> Result<()> {
+        let time_size = self.shot.frames;
+        if self.chunks == 0 {
+            return Err(Error::request("n-batch", "at least one chunk has to be made"));
+        }
+        let carries = self.n_vision_condition > 0;
+        let least = if carries && self.source.has_condition { 2 } else { 1 };
+        if time_size < least {
+            let reason = format!("{time_size} frames are no chunk; at least {least} are");
+            return Err(Error::request("time-size", reason));
+        }
+        let given = self.shot.vision.as_ref().map_or(0, |vision| vision.frames.len());
+        if given > 1 {
+            let reason = format!("a video is transformed with one picture at most, not {given}");
+            return Err(Error::request("condition_images", reason));
+        }
+        self.source.check(self.shot.size, given > 0 || !carries)?;
+        self.check_length()?;
+        if self.n_vision_condition > time_size {
+            let reason = format!(
+                "{} frames cannot be carried on from chunks of {time_size} (time-size)",
+                self.n_vision_condition
+            );
+            return Err(Error::request("n-vision-condition", reason));
+        }
+        if self.serial.is_on() && self.serial.overlap >= time_size {
+            let reason = format!(
+                "{} frames are not less than the {time_size} of a chunk (time-size)",
+                self.serial.overlap
+            );
+            return Err(Error::request("video-overlap", reason));
+        }
+        Plan::new(&self.planned(), VAE_SCALE_FACTOR).map(|_| ())
+    }
+
+    /// Checks that the video is long enough for a chunk.
+    fn check_length(&self) -> Result<()> {
+        if self.chunk_count() > 0 {
+            return Ok(());
+        }
+        let (time_size, rate) = (self.shot.frames, self.source.sample_rate);
+        let reason = format!(
+            "the video has {} frames, and a chunk of {time_size} (time-size), one in {rate} \
+             (sample-rate), needs {}; lower one of them",
+            self.source.frames.len(),
+            (time_size - 1).saturating_mul(rate).saturating_add(1),
+        );
+        Err(Error::request("video", reason))
+    }
+
+    /// A chunk as far as its size goes.
+    pub(crate) fn planned(&self) -> Request {
+        let mut shot = self.shot.clone();
+        shot.motion_speed = self.source.sample_rate as f64;
+        if let Some(vision) = &mut shot.vision {
+            vision.positions.clear();
+        }
+        shot
+    }
+
+    /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
+    pub fn summary(&self, model: &str) -> String {
+        let controls = &self.source.controls;
+        let mut summary = self.shot.summary(model);
+        summary.extend([
+            ("chunks".to_owned(), self.chunk_count().into()),
+            ("fps".to_owned(), self.fps.into()),
+            ("sample_rate".to_owned(), self.source.sample_rate.into()),
+            ("need_video2video".to_owned(), self.source.need_video2video.into()),
+            (
+                "controlnet_name".to_owned(),
+                controls.iter().map(|control| control.kind.name()).collect(),
+            ),
+            (
+                "controlnet_conditioning_scale".to_owned(),
+                controls.iter().map(|control| control.scale).collect(),
+            ),
+        ]);
+        serde_json::Value::Object(summary).to_string()
+    }
+}
+
+/// The condition picture of `shot`.
+fn picture(shot: &Request) -> Option<Frame> {
+    match &shot.vision.as_ref()?.frames {
+        ConditionFrames::Pictures(pictures) => pictures.first().cloned(),
+        ConditionFrames::Latents(_) => None,
+    }
+}
+
+/// What is kept of the chunks to be shown beside the video.
+#[derive(Default)]
+struct Kept {
+    frames: Vec<Frame>,
+    maps: Vec<Vec<Frame>>,
+}
+
+impl Kept {
+    /// Keeps what `video` wants of a chunk; `leading` is the condition picture that comes before it.
+    fn extend(&mut self, video: &Video2Video, chunk: Chunk, leading: Option<&Frame>) {
+        if video.need_return_videos {
+            // Beside maps the original shows the map of the picture, not the picture.
+            let map = chunk.maps.first().filter(|_| video.source.is_middle);
+            let leading = leading.map(|picture| map.map_or(picture, |maps| &maps[0]).clone());
+            self.frames.extend(leading.into_iter().chain(chunk.frames));
+        }
+        if video.need_return_condition {
+            self.maps.resize_with(chunk.maps.len(), Vec::new);
+            for (all, maps) in self.maps.iter_mut().zip(chunk.maps) {
+                all.extend(maps);
+            }
+        }
+    }
+
+    fn beside(self, video: Video) -> Result<Transformed> {
+        let fps = video.fps;
+        let source = (!self.frames.is_empty()).then(|| Video::new(self.frames, fps));
+        let controls = self.maps.into_iter().map(|maps| Video::new(maps, fps));
+        Ok(Transformed { source: source.transpose()?, controls: controls.collect::<Result<_>>()?, video })
+    }
+}
