@@ -42,8 +42,9 @@ pub use checkpoint::{
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
-    ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile,
-    Variant, checkpoint_root, lcm_lora, tokenizer_near,
+    ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, ModelChoice, ModelSettings,
+    ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile, Variant, checkpoint_root,
+    lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
@@ -62,11 +63,11 @@ pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode,
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Control, ControlInterval, Event, FirstFrame, FollowedControl, Guidance,
-    GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise, NoiseType,
-    PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling, SerialDenoise, Size,
-    SourceVideo, TaskDefaults, Text2Video, Transformed, Unwatched, Video2Video, VisionCondition,
-    Watch, Window, WindowSchedule,
+    ConditionFrames, Control, ControlInterval, Event, FacePrompt, FirstFrame, FollowedControl,
+    Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise,
+    NoiseType, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling, SerialDenoise,
+    Size, SourceVideo, TaskDefaults, Text2Video, Transformed, Unwatched, Video2Video,
+    VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

@@ -16,7 +16,8 @@ use musev::models::unet_2d::UNet2DEncoderConfig;
 use musev::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
 use musev::models::vae::AutoencoderKLConfig;
 use musev::pipeline::{
-    Conditioners, Control, Engine, ImageAdapter, PicturePrompt, Plan, PromptPictures,
+    Conditioners, Control, Engine, ImageAdapter, ImageProjection, PicturePrompt, Plan,
+    PromptPictures,
 };
 use musev::random::Generator;
 use musev::schedulers::SchedulerConfig;
@@ -91,11 +92,12 @@ fn engine() -> Engine {
         vae: scrambled(vae.init(&device)),
         unet: scrambled(unet.init(&device)),
         conditioners: Conditioners {
-            reference_net: Some(scrambled(reference_net.init(&device))),
+            reference_net: Some(scrambled(reference_net.init(&device)).into()),
             image_adapter: Some(ImageAdapter {
                 encoder: None,
-                projection: scrambled(projection.init(&device)),
+                projection: ImageProjection::Whole(scrambled(projection.init(&device)).into()),
             }),
+            face_adapter: None,
             control_nets: vec![control_net(), control_net()],
             pose_guider: Some(scrambled(pose_guider.init(&device))),
         },
@@ -219,7 +221,7 @@ fn a_picture_prompts_as_its_embedding_does() {
     let values: Vec<f32> = pictures.iter().flat_map(clip_pixel_values).collect();
     let values = TensorData::new(values, [2, 3, CLIP_SIZE, CLIP_SIZE]);
     let embeddings = encoder.forward(Tensor::from_data(values, &engine.device)).image_embeds;
-    engine.conditioners.image_adapter.as_mut().unwrap().encoder = Some(encoder);
+    engine.conditioners.image_adapter.as_mut().unwrap().encoder = Some(encoder.into());
     let [seen, embedded] =
         [PromptPictures::Pictures(pictures), PromptPictures::Embeddings(embeddings)].map(|given| {
             let image_prompt = Some(PicturePrompt::new(given));

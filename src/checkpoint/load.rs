@@ -63,6 +63,14 @@ pub fn load<M: Module>(
     }
 }
 
+/// Whether `weights` fill `module`: what [`load`] checks before it reads.
+///
+/// # Errors
+/// Lists what is missing, unused or misshapen.
+pub fn check<M: Module>(module: &M, weights: &Weights, options: &LoadOptions<'_>) -> Result<()> {
+    matched(slots(module, options.keys), weights, options).map(|_| ())
+}
+
 /// Where a parameter comes from.
 struct Origin {
     name: String,

@@ -39,7 +39,7 @@ pub use inspect::{
     inspect,
 };
 pub use keys::KeyRename;
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, check, load};
 pub use lora::{BlockWeights, Lora, LoraChoice, LoraNaming, LoraSummary};
 pub use rewrite::write_safetensors;
 #[cfg(feature = "train")]

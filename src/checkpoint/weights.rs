@@ -144,6 +144,34 @@ impl Weights {
         self.with_entries(under.collect())
     }
 
+    /// The tensors `from` alone, called `to`, for every pair `(from, to)`.
+    ///
+    /// # Errors
+    /// Lists the tensors that are not there.
+    pub fn renamed(&self, names: &[(String, String)]) -> Result<Weights> {
+        let missing: Vec<&str> = names
+            .iter()
+            .map(|(from, _)| from.as_str())
+            .filter(|from| !self.entries.contains_key(*from))
+            .collect();
+        if !missing.is_empty() {
+            let reason = format!("has not all its tensors: {} missing", shortened(&missing));
+            return Err(Error::checkpoint(&self.origin, reason));
+        }
+        let renamed = names
+            .iter()
+            .filter_map(|(from, to)| Some((to.clone(), self.entries.get(from)?.clone())));
+        Ok(self.with_entries(renamed.collect()))
+    }
+
+    /// These weights and those of `other`, which come first where both have a tensor.
+    pub fn joined(self, other: Weights) -> Self {
+        let mut entries = Arc::unwrap_or_clone(self.entries);
+        entries.extend(Arc::unwrap_or_clone(other.entries));
+        let files = self.files + other.files;
+        Self { files, entries: Arc::new(entries), ..self }
+    }
+
     /// These weights with `over` laid on top: a base model's spatial tensors replace those of a
     /// motion checkpoint. Every tensor of `over` has to exist here.
     pub fn overlay(self, over: Weights) -> Result<Self> {
@@ -159,10 +187,7 @@ impl Weights {
             );
             return Err(Error::checkpoint(&over.origin, reason));
         }
-        let mut entries = Arc::unwrap_or_clone(self.entries);
-        entries.extend(Arc::unwrap_or_clone(over.entries));
-        let files = self.files + over.files;
-        Ok(Self { files, entries: Arc::new(entries), ..self })
+        Ok(self.joined(over))
     }
 }
 

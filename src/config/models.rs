@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::conditioners::{self, ConditionerSpec};
 use super::{ModelSettings, hint, yaml};
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -19,16 +20,23 @@ const LCM: Builtin = ("configs/models/lcm.yaml", include_str!("../../configs/mod
 /// The VAE that the original takes where none is named.
 const DEFAULT_VAE: &str = "sd-vae-ft-mse";
 
+/// Folders of a whole model that may hold its motion, the first that is there.
+const MOTION_FOLDERS: [&str; 3] =
+    ["motion/musev", "motion/musev_referencenet", "motion/musev_referencenet_pose"];
+
 /// A table that comes with musev: its path and its text.
-type Builtin = (&'static str, &'static str);
+pub(super) type Builtin = (&'static str, &'static str);
 
 /// The structure of the motion UNet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
     /// The motion module alone.
-    #[default]
     Musev,
+    /// The motion module, the fusion of a reference, and the branch of an image prompt: also the
+    /// structure of `musev_referencenet_pose`.
+    #[serde(alias = "musev_referencenet_pose")]
+    MusevReferencenet,
 }
 
 /// How the user names a part of the model.
@@ -54,8 +62,10 @@ pub struct ModelSpec {
     pub unet: PathBuf,
     /// Folder of the VAE, or a file that holds one.
     pub vae: PathBuf,
-    /// Structure of the motion UNet.
-    pub variant: Variant,
+    /// Structure of the motion UNet; `None` is told by its tensors.
+    pub variant: Option<Variant>,
+    /// The networks of conditions.
+    pub conditioners: ConditionerSpec,
     /// What it is run with where the user says nothing.
     pub settings: ModelSettings,
 }
@@ -72,12 +82,11 @@ enum Entry {
 #[serde(deny_unknown_fields)]
 struct Described {
     path: PathBuf,
-    #[serde(default)]
-    variant: Variant,
+    variant: Option<Variant>,
 }
 
 /// A table of models, its paths below `root`.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     origin: String,
     root: &'a Path,
     entries: BTreeMap<String, Entry>,
@@ -96,8 +105,10 @@ pub fn checkpoint_root(given: Option<&Path>) -> PathBuf {
 impl ModelSpec {
     /// The model that is whole in `folder`: either its parts `text_encoder`, `tokenizer`, `vae`,
     /// `unet` and `scheduler` themselves, or the base model's in `base` and the motion model's
-    /// `unet` in `motion/musev`. A file `settings.yaml` beside them is
-    /// its [`ModelSettings`].
+    /// `unet` in `motion/musev`, `motion/musev_referencenet` or `motion/musev_referencenet_pose`.
+    /// With the motion model may lie its folder `referencenet` and its file
+    /// `ip_adapter_image_proj.bin`, and in the folder itself `image_encoder`. A file `settings.yaml`
+    /// in it is its [`ModelSettings`].
     ///
     /// # Errors
     /// When a part is not there; the error names all that are missing.
@@ -115,11 +126,12 @@ impl ModelSpec {
                           for the motion of another: --sd-model-name None --sd-model-cfg-path FILE";
             return Err(Error::checkpoint(folder, reason));
         }
-        let or_itself = |inner: &str| match folder.join(inner) {
-            inner if files.is_dir(&inner) => inner,
-            _ => folder.to_path_buf(),
+        let or_itself = |inner: &[&str]| {
+            let inner =
+                inner.iter().map(|inner| folder.join(inner)).find(|path| files.is_dir(path));
+            inner.unwrap_or_else(|| folder.to_path_buf())
         };
-        let (base, unet) = (or_itself("base"), or_itself("motion/musev"));
+        let (base, unet) = (or_itself(&["base"]), or_itself(&MOTION_FOLDERS));
         let parts = ["text_encoder", "tokenizer", "vae", "unet", "scheduler"];
         let missing: Vec<String> = parts
             .map(|part| base.join(part))
@@ -141,11 +153,13 @@ impl ModelSpec {
         let (tokenizer, vae) = (base.join("tokenizer"), base.join("vae"));
         let name = name.unwrap_or_else(|| "model".to_owned());
         let settings = ModelSettings::of(files, folder)?;
-        Ok(Self { name, base, tokenizer, unet, vae, variant: Variant::default(), settings })
+        let conditioners = ConditionerSpec::beside(files, folder, &unet);
+        Ok(Self { name, base, tokenizer, unet, vae, variant: None, conditioners, settings })
     }
 
     /// Finds the models that `base` names, each with the motion model `unet`. "all" takes those
-    /// base models of the table that exist on this machine.
+    /// base models of the table that exist on this machine. Networks of conditions are added by
+    /// [`super::ConditionerChoice::apply`].
     ///
     /// # Errors
     /// When a name is in no table (the known ones are listed) or a path does not exist.
@@ -156,7 +170,7 @@ impl ModelSpec {
         root: &Path,
     ) -> Result<Vec<Self>> {
         let motion = match unet.model_itself("unet_model_name")? {
-            Some((_, path)) => (path, Variant::default()),
+            Some((_, path)) => (path, None),
             None => Table::open(unet.table.as_deref(), MOTION, root)?.get(&unet.name)?,
         };
         let bases = match base.model_itself("sd_model_name")? {
@@ -177,8 +191,8 @@ impl ModelSpec {
             }
             let tokenizer = parts.tokenizer(&base, root)?;
             let (unet, variant) = motion.clone();
-            let settings = ModelSettings::default();
-            Ok(Self { name, base, tokenizer, unet, vae, variant, settings })
+            let (conditioners, settings) = (ConditionerSpec::default(), ModelSettings::default());
+            Ok(Self { name, base, tokenizer, unet, vae, variant, conditioners, settings })
         };
         bases.into_iter().map(spec).collect()
     }
@@ -189,17 +203,7 @@ impl ModelSpec {
 /// # Errors
 /// When the name is not in the table (the known ones are listed) or the file does not exist.
 pub fn lcm_lora(choice: &ModelChoice, root: &Path) -> Result<Option<PathBuf>> {
-    let path = match (choice.name.as_str(), &choice.table) {
-        ("None", None) => return Ok(None),
-        ("None", Some(path)) => path.clone(),
-        (name, table) => Table::open(table.as_deref(), LCM, root)?.get(name)?.0,
-    };
-    if !path.exists() {
-        let reason = "the LCM LoRA is not there; put it there, give its path, or name the folder \
-                      of all models with model-dir or MUSEV_MODELS";
-        return Err(Error::checkpoint(path, reason));
-    }
-    Ok(Some(path))
+    conditioners::found(choice, LCM, root, "LCM LoRA")
 }
 
 /// Parts that need not come from the base model.
@@ -222,8 +226,7 @@ impl PartChoice {
         };
         match Table::open(None, VAE, root)? {
             _ if Path::new(name).exists() => Ok(PathBuf::from(name)),
-            table if table.entries.contains_key(name) => Ok(table.get(name)?.0),
-            table => Err(table.unknown(name, "is neither a path nor a known VAE")),
+            table => table.known(name, "is neither a path nor a known VAE"),
         }
     }
 
@@ -276,7 +279,7 @@ impl ModelChoice {
 }
 
 impl<'a> Table<'a> {
-    fn open(path: Option<&Path>, builtin: Builtin, root: &'a Path) -> Result<Self> {
+    pub(super) fn open(path: Option<&Path>, builtin: Builtin, root: &'a Path) -> Result<Self> {
         let (origin, text) = match path {
             Some(path) if path.is_dir() => {
                 let reason = "is a folder, not a table; with a model's folder give the name None";
@@ -288,11 +291,20 @@ impl<'a> Table<'a> {
         Ok(Self { entries: yaml::parse(&text, &origin)?, origin, root })
     }
 
-    fn get(&self, name: &str) -> Result<(PathBuf, Variant)> {
+    pub(super) fn get(&self, name: &str) -> Result<(PathBuf, Option<Variant>)> {
         match self.entries.get(name) {
-            Some(Entry::Path(path)) => Ok((self.root.join(path), Variant::default())),
+            Some(Entry::Path(path)) => Ok((self.root.join(path), None)),
             Some(Entry::Described(model)) => Ok((self.root.join(&model.path), model.variant)),
             None => Err(self.unknown(name, "is not in this table")),
+        }
+    }
+
+    /// The path of `name`; `reason` says why another is wrong.
+    pub(super) fn known(&self, name: &str, reason: &str) -> Result<PathBuf> {
+        if self.entries.contains_key(name) {
+            Ok(self.get(name)?.0)
+        } else {
+            Err(self.unknown(name, reason))
         }
     }
 

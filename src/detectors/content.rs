@@ -55,9 +55,11 @@ fn smooth_noise(noise: Vec<f64>, width: usize, height: usize) -> Vec<f64> {
         .collect();
     let mut values = Vec::with_capacity(width * height);
     for taps in &down[GRID..GRID + height] {
-        values.extend((0..width).map(|x| {
-            taps.iter().map(|&(at, weight)| wide[at * width + x] * weight).sum::<f64>()
-        }));
+        values.extend(
+            (0..width).map(|x| {
+                taps.iter().map(|&(at, weight)| wide[at * width + x] * weight).sum::<f64>()
+            }),
+        );
     }
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -63,7 +63,8 @@ fn interpolated(frame: &Frame, width: usize, height: usize, how: Interpolation) 
     for row in frame.data.chunks_exact(3 * frame.width) {
         for taps in &across {
             wide.extend((0..3).map(|channel| {
-                let value = |&(at, weight): &(usize, i32)| i32::from(row[3 * at + channel]) * weight;
+                let value =
+                    |&(at, weight): &(usize, i32)| i32::from(row[3 * at + channel]) * weight;
                 taps.iter().map(value).sum::<i32>()
             }));
         }

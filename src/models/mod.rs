@@ -10,3 +10,6 @@ pub mod unet_3d;
 pub mod vae;
 
 mod check;
+mod shapes;
+
+pub use shapes::ShapeOf;

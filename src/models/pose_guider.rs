@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::models::check::Check;
+use crate::models::shapes::{ShapeOf, sized};
 use crate::nn::conditioning_embedding::{ConditioningEmbedding, ConditioningEmbeddingConfig};
 use crate::nn::frames::{fold, unfold};
 
@@ -41,6 +42,16 @@ pub struct PoseGuider {
 }
 
 impl PoseGuiderConfig {
+    /// The sizes of a file with tensors of these shapes, `None` if it is no pose guider.
+    pub fn of_shapes(shape: ShapeOf<'_>) -> Option<Self> {
+        let [first, conditioning_channels, ..] = sized::<4>(shape, "conv_in.weight")?;
+        let [conditioning_embedding_channels, ..] = sized::<4>(shape, "conv_out.weight")?;
+        // Of the two convolutions of a level the second has the channels of the next.
+        let next = |i: usize| Some(sized::<4>(shape, &format!("blocks.{}.weight", 2 * i + 1))?[0]);
+        let block_out_channels = std::iter::once(first).chain((0..).map_while(next)).collect();
+        Some(Self { conditioning_embedding_channels, conditioning_channels, block_out_channels })
+    }
+
     /// Checks the values read from `origin`.
     ///
     /// # Errors

@@ -112,9 +112,8 @@ impl SourceVideo {
         before: Option<&Frame>,
     ) -> Result<Chunk> {
         let size = request.size;
-        let at_size = |place: &usize| {
-            crop_resize_bilinear(&self.frames[*place], size.width, size.height)
-        };
+        let at_size =
+            |place: &usize| crop_resize_bilinear(&self.frames[*place], size.width, size.height);
         let frames: Vec<Frame> = places.iter().map(at_size).collect();
         let detectors = if self.is_middle && before.is_none() {
             Vec::new()

@@ -9,6 +9,7 @@ use crate::models::unet_3d::{UNet3DConditions, UNet3DInput};
 use crate::nn::frames::{fold, unfold};
 use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::latents::{insert_condition, remove_condition};
+use crate::pipeline::look::Look;
 use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::window::last_positions;
@@ -145,12 +146,13 @@ impl Denoiser<'_> {
         let sample = Tensor::cat(group.iter().map(window).collect(), 0);
         let sample = sample.repeat_dim(0, self.plan.guidance_batch()).cast(self.engine.dtype);
         let seen: Vec<usize> = group.iter().flat_map(|w| self.plan.clip_frames(w)).collect();
-        let Conditioning { text, image_prompt, reference, .. } = self.conditioning;
+        let Conditioning { text, look, .. } = self.conditioning;
+        let Look { image_prompt, face_prompt, reference } = look.clone();
         let conditions = UNet3DConditions {
             motion_speed: self.conditioning.motion_speed,
-            image_prompt: image_prompt.clone(),
-            face_prompt: None,
-            reference: reference.clone(),
+            image_prompt,
+            face_prompt,
+            reference,
             control: self.control(&sample, &seen, index),
             pose: self.pose(&seen, group.len()),
         };

@@ -9,12 +9,13 @@ use crate::image_tensor;
 use crate::media::{Filter, Frame, crop_resize, crop_resize_bilinear};
 use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
-use crate::pipeline::conditioning::{Conditioners, Conditioning};
+use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::denoise::{Denoiser, State};
 use crate::pipeline::latents::insert_condition;
+use crate::pipeline::look::Look;
 use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
-use crate::pipeline::{ConditionFrames, Plan, Request, Sampling, Size};
+use crate::pipeline::{ConditionFrames, Conditioners, Plan, Request, Sampling, Size};
 use crate::random::Generator;
 use crate::schedulers::{Scheduler, SchedulerConfig};
 
@@ -69,14 +70,27 @@ impl Engine {
         generator: &mut Generator,
         watch: &mut dyn Watch,
     ) -> Result<Shot> {
-        self.denoise_serially(request, text, generator, &mut Serial::default(), watch).await
+        Plan::new(request, self.vae.downscale())?;
+        let look = self.look(request, &text, watch).await?;
+        self.denoise_with(request, (text, look), generator, watch).await
     }
 
-    /// [`Self::denoise`], where `serial` says what is taken up of the chunk before.
+    /// The same with a [`Engine::look`] that is there already.
+    pub(crate) async fn denoise_with(
+        &self,
+        request: &Request,
+        known: (Tensor<3>, Look),
+        generator: &mut Generator,
+        watch: &mut dyn Watch,
+    ) -> Result<Shot> {
+        self.denoise_serially(request, known, generator, &mut Serial::default(), watch).await
+    }
+
+    /// The same, where `serial` says what is taken up of the chunk before.
     pub(super) async fn denoise_serially(
         &self,
         request: &Request,
-        text: Tensor<3>,
+        known: (Tensor<3>, Look),
         generator: &mut Generator,
         serial: &mut Serial,
         watch: &mut dyn Watch,
@@ -86,7 +100,7 @@ impl Engine {
         let scheduler = self.scheduler.init(scheduler, plan.steps, eta)?;
         let scheduler = scheduler.as_ref();
         let steps = scheduler.timesteps().len();
-        let conditioning = self.conditioning(request, &plan, text, steps)?;
+        let conditioning = self.conditioning(request, known, steps);
         let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator);
         let denoiser =
             Denoiser { engine: self, conditioning: &conditioning, plan: &plan, scheduler };

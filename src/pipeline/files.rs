@@ -4,11 +4,14 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use super::adapter_files::{FACE_BRANCH, IMAGE_BRANCH};
+use super::conditioner_files::ConditionerFiles;
 use super::single_file::BaseFile;
 use crate::checkpoint::{Lora, LoraChoice, Weights};
-use crate::config::{ModelSettings, ModelSpec};
+use crate::config::{ModelSettings, ModelSpec, Variant};
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
 use crate::pipeline::AllowMissing;
 use crate::prompt::ClipTokenizer;
 use crate::schedulers::SchedulerConfig;
@@ -24,7 +27,10 @@ pub struct ModelFiles {
     pub(super) tokenizer: ClipTokenizer,
     pub(super) text_encoder: NetworkFiles,
     pub(super) vae: NetworkFiles,
-    pub(super) unet: NetworkFiles,
+    /// The motion model under the base model's spatial weights.
+    unet: NetworkFiles,
+    variant: Variant,
+    pub(super) conditioners: ConditionerFiles,
 }
 
 /// Configuration and weights of a network.
@@ -51,6 +57,7 @@ impl ModelFiles {
     /// Names the file that is missing or damaged.
     pub fn open_in(files: &Files, spec: &ModelSpec) -> Result<Self> {
         let mut unet = NetworkFiles::open(files, &spec.unet.join("unet"))?;
+        let variant = spec.variant.unwrap_or_else(|| variant_of(&unet.weights));
         let base = BaseFiles::open(files, &spec.base)?;
         // The base model's spatial weights replace those the motion model was saved with.
         unet.weights = unet.weights.overlay(base.unet)?;
@@ -66,6 +73,8 @@ impl ModelFiles {
                 false => NetworkFiles::open(files, &spec.vae)?,
             },
             unet,
+            variant,
+            conditioners: ConditionerFiles::open(files, &spec.conditioners)?,
         })
     }
 
@@ -89,9 +98,45 @@ impl ModelFiles {
         Ok(self)
     }
 
-    /// What its networks weigh, in the order in which they are loaded.
-    pub(super) fn networks(&self) -> [NetworkSize; 3] {
-        [self.text_encoder.size("text_encoder"), self.vae.size("vae"), self.unet.size("unet")]
+    /// The denoiser: its configuration and its weights, with the branches that adapters of pictures
+    /// and faces bring.
+    pub(super) fn denoiser(&self) -> Result<(UNet3DConditionModelConfig, Weights)> {
+        let mut config: UNet3DConditionModelConfig = self.unet.parse()?;
+        config.variant = match self.variant {
+            Variant::Musev => UNet3DVariant::MUSEV,
+            Variant::MusevReferencenet => UNet3DVariant::MUSEV_REFERENCENET,
+        };
+        let ConditionerFiles { image_adapter, face_adapter, .. } = &self.conditioners;
+        config.variant.need_t2i_ip_adapter_face = face_adapter.is_some();
+        if face_adapter.is_some() && !config.variant.ip_adapter_cross_attn {
+            let reason = "the motion model has no branch for faces; take one that was trained with \
+                          image prompts, as musev_referencenet";
+            return Err(Error::config(self.unet.origin.clone(), reason));
+        }
+        config.validate(&self.unet.origin)?;
+        let mut weights = self.unet.weights.clone();
+        // Like the original, what an adapter brings is of no use to a denoiser without the branch.
+        let adapter = image_adapter.as_ref().filter(|_| config.variant.ip_adapter_cross_attn);
+        for (adapter, branch) in [(adapter, IMAGE_BRANCH), (face_adapter.as_ref(), FACE_BRANCH)] {
+            let layers = adapter.map(|adapter| adapter.layers_for(&config, branch)).transpose()?;
+            if let Some(layers) = layers.flatten() {
+                weights = weights.joined(layers);
+            }
+        }
+        Ok((config, weights))
+    }
+
+    /// How messages call the denoiser's configuration.
+    pub(super) fn denoiser_origin(&self) -> &str {
+        &self.unet.origin
+    }
+}
+
+/// The variant that the denoiser of `weights` is: only one of them looks at references.
+fn variant_of(weights: &Weights) -> Variant {
+    match weights.names().any(|name| name.starts_with("mid_block_refer_emb_attns.")) {
+        true => Variant::MusevReferencenet,
+        false => Variant::Musev,
     }
 }
 
@@ -131,15 +176,11 @@ pub(super) struct NetworkSize {
 }
 
 impl NetworkFiles {
-    fn size(&self, name: &'static str) -> NetworkSize {
-        let infos = self.weights.names().filter_map(|tensor| self.weights.info(tensor));
-        let sizes = infos.map(|info| info.shape.iter().map(|&side| side as u64).product());
-        let (elements, largest) =
-            sizes.fold((0, 0), |(all, top): (u64, u64), size: u64| (all + size, top.max(size)));
-        NetworkSize { name, elements, largest }
+    pub(super) fn size(&self, name: &'static str) -> NetworkSize {
+        size_of(name, &self.weights)
     }
 
-    fn open(files: &Files, folder: &Path) -> Result<Self> {
+    pub(super) fn open(files: &Files, folder: &Path) -> Result<Self> {
         let config = files.read_text(&folder.join("config.json"))?;
         Ok(Self { origin: origin(folder), config, weights: Weights::open_in(files, folder)? })
     }
@@ -151,6 +192,15 @@ impl NetworkFiles {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         parse(&self.config, &self.origin)
     }
+}
+
+/// What the network of `weights` weighs.
+pub(super) fn size_of(name: &'static str, weights: &Weights) -> NetworkSize {
+    let infos = weights.names().filter_map(|tensor| weights.info(tensor));
+    let sizes = infos.map(|info| info.shape.iter().map(|&side| side as u64).product());
+    let (elements, largest) =
+        sizes.fold((0, 0), |(all, top): (u64, u64), size: u64| (all + size, top.max(size)));
+    NetworkSize { name, elements, largest }
 }
 
 /// How messages call the configuration in `folder`.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::models::unet_3d::UNet3DConditionModelConfig;
 use crate::models::vae::AutoencoderKLConfig;
+use crate::pipeline::files::size_of;
 use crate::pipeline::{ModelFiles, Plan, Text2Video};
 
 /// The program, the runtime of the device, and what its threads keep for the next operation.
@@ -71,11 +71,15 @@ impl ModelFiles {
     pub fn memory_plan(&self, video: &Text2Video, number_bytes: usize) -> Result<MemoryPlan> {
         let vae: AutoencoderKLConfig = self.vae.parse()?;
         vae.validate(&self.vae.origin)?;
-        let unet: UNet3DConditionModelConfig = self.unet.parse()?;
-        unet.validate(&self.unet.origin)?;
+        let (unet, unet_weights) = self.denoiser()?;
         let plan = Plan::new(&video.shot, vae.downscale())?;
         let number = number_bytes as u64;
-        let networks = self.networks().map(|network| {
+        let networks = [
+            self.text_encoder.size("text_encoder"),
+            self.vae.size("vae"),
+            size_of("unet", &unet_weights),
+        ];
+        let networks = networks.into_iter().chain(self.conditioners.sizes()).map(|network| {
             let on_device = network.name != "text_encoder";
             let number = if on_device { number } else { CPU_NUMBER };
             let (bytes, largest) = (network.elements * number, network.largest * number);
@@ -88,7 +92,7 @@ impl ModelFiles {
         let size = video.shot.size;
         let frames = plan.total_frames() * video.shots * size.width * size.height * 3;
         Ok(MemoryPlan {
-            networks: networks.to_vec(),
+            networks: networks.collect(),
             denoising: unet.working_elements(images, plan.latent_size) as u64 * number,
             decoding: vae.decoding_elements([size.height, size.width]) as u64 * number,
             frames: frames as u64,

@@ -1,6 +1,9 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
+mod adapter_files;
 mod chunks;
+mod conditioner_files;
+mod conditioners;
 mod conditioning;
 pub mod control;
 pub(crate) mod denoise;
@@ -8,24 +11,27 @@ mod engine;
 pub(crate) mod files;
 pub mod guidance;
 mod latents;
+pub(crate) mod look;
 mod memory;
 #[cfg(feature = "mini")]
 mod mini;
 pub mod noise;
 mod open;
+mod open_conditioners;
 mod plan;
 mod prepare;
 mod request;
 mod serial;
 mod shots;
 mod single_file;
+mod slot;
 mod text;
 mod video2video;
 mod watch;
 pub mod window;
 
 pub use chunks::{FollowedControl, SourceVideo};
-pub use conditioning::{Conditioners, ImageAdapter};
+pub use conditioners::{Conditioners, ImageAdapter, ImageProjection};
 pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
@@ -36,12 +42,13 @@ pub use open::AllowMissing;
 pub use plan::Plan;
 pub use prepare::{Length, TaskDefaults};
 pub use request::{
-    ConditionFrames, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling, Size,
-    VisionCondition,
+    ConditionFrames, FacePrompt, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling,
+    Size, VisionCondition,
 };
 pub use serial::SerialDenoise;
 pub use shots::{FirstFrame, Text2Video};
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
+pub use slot::Slot;
 pub use text::TextEncoder;
 pub(crate) use text::encode_chunks;
 pub use video2video::{Transformed, Video2Video};

@@ -1,21 +1,27 @@
 //! From the files of a model to a pipeline on a device.
 
+use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
 
-use crate::checkpoint::{KeyRename, LoadOptions, Weights, load};
+use crate::checkpoint::{KeyRename, LoadOptions, Weights, check, load};
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
 use crate::models::clip::text::{self, CLIPTextConfig};
-use crate::models::unet_3d::{self, UNet3DConditionModelConfig};
+use crate::models::unet_3d;
 use crate::models::vae::{self, AutoencoderKLConfig};
+use crate::pipeline::files::NetworkFiles;
+use crate::pipeline::slot::Slot;
 use crate::pipeline::watch::{Event, Watch, report};
-use crate::pipeline::{Conditioners, Engine, ModelFiles, Pipeline, TextEncoder};
+use crate::pipeline::{Engine, ModelFiles, Pipeline, TextEncoder};
 
 /// Tensors that may be absent: glob patterns over state-dict keys.
 pub type AllowMissing = [String];
 
 impl Pipeline {
-    /// Loads the model of `files` onto `device`.
+    /// Opens the model of `files` on `device`. The autoencoder, the denoiser and what steers each of
+    /// its steps are loaded and stay; the text encoder, and the networks of pictures that a video is
+    /// to look like, are only compared with their files: they are loaded for each video and dropped
+    /// again before the denoiser works.
     ///
     /// # Errors
     /// When a file cannot be read, weights do not fit, or `watch` breaks.
@@ -25,56 +31,52 @@ impl Pipeline {
         device: &OpenDevice,
         watch: &mut dyn Watch,
     ) -> Result<Self> {
-        let ModelFiles { text_encoder, vae, unet, .. } = files;
-        let tokenizer = files.tokenizer.clone();
-        let config: CLIPTextConfig = text_encoder.parse()?;
-        config.validate(&text_encoder.origin)?;
-        if tokenizer.vocabulary_size() > config.vocab_size {
-            let (ids, known) = (tokenizer.vocabulary_size(), config.vocab_size);
-            let reason = format!("knows {known} tokens, fewer than the {ids} of the tokenizer");
-            return Err(Error::config(text_encoder.origin.clone(), reason));
-        }
-        let text_width = config.hidden_size;
-        let cpu = Device::flex();
-        let loader = Loader { allow_missing, dtype: FloatDType::F32, device: &cpu };
-        let weights = &text_encoder.weights;
-        let model = loader.load("text_encoder", config.init(&cpu), text::KEYS, weights)?;
-        report(watch, Event::Loaded { part: "text_encoder" })?;
+        let loader = Loader {
+            allow_missing: allow_missing.to_vec(),
+            dtype: device.dtype,
+            device: device.device.clone(),
+        };
+        let text = text_config(files)?;
+        let text_width = text.hidden_size;
+        let on_cpu = Loader { dtype: FloatDType::F32, device: Device::flex(), ..loader.clone() };
+        let text_encoder =
+            on_cpu.slot("text_encoder", text::KEYS, &files.text_encoder.weights, {
+                move |device| text.init(device)
+            })?;
 
-        let loader = Loader { allow_missing, dtype: device.dtype, device: &device.device };
-        let config: AutoencoderKLConfig = vae.parse()?;
-        config.validate(&vae.origin)?;
-        let vae = loader.load("vae", config.init(&device.device), vae::KEYS, &vae.weights)?;
+        let config: AutoencoderKLConfig = files.vae.parse()?;
+        config.validate(&files.vae.origin)?;
+        let vae = config.init(&loader.device);
+        let vae = loader.load("vae", vae, vae::KEYS, &files.vae.weights)?;
         report(watch, Event::Loaded { part: "vae" })?;
 
-        let config: UNet3DConditionModelConfig = unet.parse()?;
-        config.validate(&unet.origin)?;
+        let (config, weights) = files.denoiser()?;
+        let refused = |reason| Err(Error::config(files.denoiser_origin(), reason));
         if config.cross_attention_dim != text_width {
             let wanted = config.cross_attention_dim;
-            let reason = format!(
+            return refused(format!(
                 "cross_attention_dim is {wanted}, but the text encoder's states have {text_width} \
                  channels; the base model and the motion model do not belong together"
-            );
-            return Err(Error::config(unet.origin.clone(), reason));
+            ));
         }
         if config.in_channels != vae.latent_channels() {
             let (wanted, made) = (config.in_channels, vae.latent_channels());
-            let reason = format!(
+            return refused(format!(
                 "in_channels is {wanted}, but the VAE's latents have {made} channels; the VAE and \
                  the motion model do not belong together"
-            );
-            return Err(Error::config(unet.origin.clone(), reason));
+            ));
         }
-        let unet =
-            loader.load("unet", config.init(&device.device), unet_3d::KEYS, &unet.weights)?;
+        // What does not belong together is told before the largest network is read.
+        let conditioners = loader.conditioners(&files.conditioners, (&config, &vae), watch)?;
+        let unet = loader.load("unet", config.init(&loader.device), unet_3d::KEYS, &weights)?;
         report(watch, Event::Loaded { part: "unet" })?;
 
         Ok(Self {
-            text_encoder: TextEncoder { tokenizer, model },
+            text_encoder: TextEncoder { tokenizer: files.tokenizer.clone(), model: text_encoder },
             engine: Engine {
                 vae,
                 unet,
-                conditioners: Conditioners::default(),
+                conditioners,
                 dtype: device.dtype,
                 scheduler: files.scheduler.clone(),
                 device: device.device.clone(),
@@ -83,23 +85,52 @@ impl Pipeline {
     }
 }
 
-/// What the networks of one device have in common while they are loaded.
-struct Loader<'a> {
-    allow_missing: &'a AllowMissing,
-    dtype: FloatDType,
-    device: &'a Device,
+/// The configuration of the text encoder, which has to fit the tokenizer.
+fn text_config(files: &ModelFiles) -> Result<CLIPTextConfig> {
+    let NetworkFiles { origin, .. } = &files.text_encoder;
+    let config: CLIPTextConfig = files.text_encoder.parse()?;
+    config.validate(origin)?;
+    if files.tokenizer.vocabulary_size() > config.vocab_size {
+        let (ids, known) = (files.tokenizer.vocabulary_size(), config.vocab_size);
+        let reason = format!("knows {known} tokens, fewer than the {ids} of the tokenizer");
+        return Err(Error::config(origin.clone(), reason));
+    }
+    Ok(config)
 }
 
-impl Loader<'_> {
-    fn load<M: burn::module::Module>(
+/// What the networks of one device have in common while they are loaded.
+#[derive(Clone)]
+pub(super) struct Loader {
+    allow_missing: Vec<String>,
+    dtype: FloatDType,
+    pub(super) device: Device,
+}
+
+impl Loader {
+    pub(super) fn load<M: Module>(
         &self,
         part: &str,
         module: M,
         keys: &[KeyRename],
         weights: &Weights,
     ) -> Result<M> {
-        let options =
-            LoadOptions { part, keys, allow_missing: self.allow_missing, dtype: self.dtype };
-        load(module, weights, &options, self.device)
+        load(module, weights, &self.options(part, keys), &self.device)
+    }
+
+    /// A network that is loaded where it is used; what does not fit is told now.
+    pub(super) fn slot<M: Module + 'static>(
+        &self,
+        part: &'static str,
+        keys: &'static [KeyRename],
+        weights: &Weights,
+        init: impl Fn(&Device) -> M + Send + Sync + 'static,
+    ) -> Result<Slot<M>> {
+        check(&init(&self.device), weights, &self.options(part, keys))?;
+        let (loader, weights) = (self.clone(), weights.clone());
+        Ok(Slot::loaded(part, move || loader.load(part, init(&loader.device), keys, &weights)))
+    }
+
+    fn options<'a>(&'a self, part: &'a str, keys: &'a [KeyRename]) -> LoadOptions<'a> {
+        LoadOptions { part, keys, allow_missing: &self.allow_missing, dtype: self.dtype }
     }
 }

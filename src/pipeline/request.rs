@@ -38,6 +38,8 @@ pub struct Request {
     pub reference: Option<ConditionFrames>,
     /// Pictures that are read like words, or none.
     pub image_prompt: Option<PicturePrompt>,
+    /// Faces that are read like words, or none.
+    pub face_prompt: Option<FacePrompt>,
     /// What the ControlNets follow: one for each of them, or none at all.
     pub controls: Vec<Control>,
     /// What the pose guider follows: pictures as in [`Control::frames`], or none.
@@ -59,6 +61,7 @@ impl Default for Request {
             motion_speed: UNet3DConditions::default().motion_speed,
             reference: None,
             image_prompt: None,
+            face_prompt: None,
             controls: Vec::new(),
             pose: Vec::new(),
         }
@@ -183,13 +186,25 @@ pub struct PicturePrompt {
     pub pictures: PromptPictures,
     /// How much they count beside the words. Default 1.
     pub scale: f64,
+    /// Whether they stand in place of the words, where the denoiser has no branch to read them beside
+    /// the words. Default false.
+    pub only: bool,
 }
 
 impl PicturePrompt {
     /// Counts as much as the words.
     pub fn new(pictures: PromptPictures) -> Self {
-        Self { pictures, scale: 1.0 }
+        Self { pictures, scale: 1.0, only: false }
     }
+}
+
+/// Faces that are read like words (IP-Adapter FaceID).
+#[derive(Clone, Debug)]
+pub struct FacePrompt {
+    /// Whose faces they are: ArcFace's embeddings of k faces, normalised, `[k, id_embeddings_dim]`.
+    pub embeddings: Tensor<2>,
+    /// How much they count beside the words. Default 1.
+    pub scale: f64,
 }
 
 /// Pictures of a prompt, as they are or as CLIP sees them.

@@ -74,23 +74,28 @@ impl Pipeline {
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         video.check_chain()?;
         let fitted = video.fitted_shot();
-        let made = match video.still(&fitted) {
-            Some(still) => {
-                let text = self.text(&still).await?;
+        let still = video.still(&fitted);
+        let (text, still_text) = self.texts(&fitted, still.as_ref(), watch).await?;
+        let made = match still.zip(still_text) {
+            Some((still, text)) => {
                 Some(self.engine.denoise(&still, text, &mut generator, watch).await?)
             }
             None => None,
         };
         let mut shot = self.engine.first_shot(fitted, made).await?;
-        let text = self.text(&shot).await?;
+        let mut look = self.engine.look(&shot, &text, watch).await?;
         let mut frames = Vec::new();
         for index in 0..video.shots {
             report(watch, Event::Shot { index, of: video.shots })?;
-            let done = self.engine.denoise(&shot, text.clone(), &mut generator, watch).await?;
+            let known = (text.clone(), look.clone());
+            let done = self.engine.denoise_with(&shot, known, &mut generator, watch).await?;
             let seen = video.seen(index);
             frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
             if index + 1 < video.shots {
                 shot = self.engine.next_shot(shot, &done, video).await?;
+                if !video.keeps_look() {
+                    look = self.engine.look(&shot, &text, watch).await?;
+                }
             }
         }
         let mut made = Video::new(frames, video.fps)?;
@@ -100,9 +105,21 @@ impl Pipeline {
         Ok(made)
     }
 
-    pub(super) async fn text(&self, request: &Request) -> Result<Tensor<3>> {
-        let guidance = request.guidance.is_on();
-        self.text_encoder.encode(&request.prompt, guidance, &self.engine.device).await
+    /// The text states of the shots, and of what is made before them, if anything.
+    pub(super) async fn texts(
+        &self,
+        shot: &Request,
+        still: Option<&Request>,
+        watch: &mut dyn Watch,
+    ) -> Result<(Tensor<3>, Option<Tensor<3>>)> {
+        let asked: Vec<_> = std::iter::once(shot)
+            .chain(still)
+            .map(|request| (&request.prompt, request.guidance.is_on()))
+            .collect();
+        let mut texts = self.text_encoder.encode(&asked, &self.engine.device, watch).await?;
+        let still = still.and_then(|_| texts.pop());
+        let shot = texts.pop().expect("every prompt has its states");
+        Ok((shot, still))
     }
 }
 
@@ -110,6 +127,11 @@ impl Text2Video {
     /// Frames at the beginning of shot `index` that the one before has shown.
     pub(crate) fn seen(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.n_vision_condition }
+    }
+
+    /// Whether all shots have the pictures of the first.
+    pub(crate) fn keeps_look(&self) -> bool {
+        self.n_vision_condition == 0 || (self.fixed_refer_image && self.fixed_ip_adapter_image)
     }
 
     /// Checks what the chain itself relies on.
@@ -284,8 +306,10 @@ impl Engine {
             }
             ConditionFrames::Pictures(pictures) => pictures.clone(),
         });
-        let scale = shot.image_prompt.as_ref().map_or(1.0, |prompt| prompt.scale);
-        shot.image_prompt = Some(PicturePrompt { pictures, scale });
+        shot.image_prompt = Some(match shot.image_prompt.take() {
+            Some(prompt) => PicturePrompt { pictures, ..prompt },
+            None => PicturePrompt::new(pictures),
+        });
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::error::Result;
 use crate::image_tensor;
 use crate::models::clip::text::CLIPTextModel;
-use crate::pipeline::Prompt;
+use crate::pipeline::watch::Watch;
+use crate::pipeline::{Prompt, Slot};
 use crate::prompt::chunks::WINDOW;
 use crate::prompt::{ChunkedPrompts, ClipTokenizer, PromptChunks, chunk_prompts};
 
@@ -16,32 +17,41 @@ pub struct TextEncoder {
     /// Text to token ids.
     pub tokenizer: ClipTokenizer,
     /// Token ids to states, on the CPU.
-    pub model: CLIPTextModel,
+    pub model: Slot<CLIPTextModel>,
 }
 
 impl TextEncoder {
-    /// Text states of `prompt` on `device`, with its weights applied.
+    /// Text states on `device` of each of `prompts`, with their weights applied; the second of a pair
+    /// is whether there is guidance.
     ///
     /// # Shapes
-    /// - output: `[2, 77k, c]` with guidance, negative prompt first; otherwise `[1, 77k, c]`
+    /// - outputs: `[2, 77k, c]` with guidance, negative prompt first; otherwise `[1, 77k, c]`
     ///
     /// # Errors
-    /// When the tokenizer refuses the text.
+    /// When the tokenizer refuses the text, the model cannot be loaded, or `watch` breaks.
     pub async fn encode(
         &self,
-        prompt: &Prompt,
-        guidance: bool,
+        prompts: &[(&Prompt, bool)],
         device: &Device,
-    ) -> Result<Tensor<3>> {
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<Tensor<3>>> {
+        let model = self.model.get(watch)?;
+        let mut all = Vec::with_capacity(prompts.len());
+        for &(prompt, guidance) in prompts {
+            let states = encode_chunks(&model, &self.chunks(prompt, guidance)?, &Device::flex());
+            let shape = states.dims();
+            let values = image_tensor::read(states).await?;
+            all.push(Tensor::from_data(TensorData::new(values, shape), device));
+        }
+        Ok(all)
+    }
+
+    fn chunks(&self, prompt: &Prompt, guidance: bool) -> Result<ChunkedPrompts> {
         let positive = self.tokenizer.encode_weighted(&prompt.positive)?;
         let negative =
             guidance.then(|| self.tokenizer.encode_weighted(&prompt.negative)).transpose()?;
         let special = self.tokenizer.special_tokens();
-        let chunked = chunk_prompts(&positive, negative.as_ref(), special);
-        let states = encode_chunks(&self.model, &chunked, &Device::flex());
-        let shape = states.dims();
-        let values = image_tensor::read(states).await?;
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        Ok(chunk_prompts(&positive, negative.as_ref(), special))
     }
 }
 

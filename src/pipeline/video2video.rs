@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::media::{Frame, Video, grid, match_video_to_first_frame};
 use crate::pipeline::chunks::{Chunk, chunk_places};
+use crate::pipeline::look::Look;
 use crate::pipeline::serial::{Serial, Trace};
 use crate::pipeline::shots::fitted;
 use crate::pipeline::watch::{Event, Watch, report};
@@ -77,8 +78,10 @@ impl Transformed {
 #[derive(Default)]
 struct Before {
     done: Option<Shot>,
-    /// The last map of each network.
+    /// The map of each network that belongs to the frame the next one begins with.
     maps: Vec<Frame>,
+    /// What pictures say to the denoiser.
+    look: Look,
     trace: Trace,
 }
 
@@ -97,41 +100,39 @@ impl Pipeline {
         let sampling = video.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         let mut shot = self.prepared(video).await?;
+        let still = video.makes_still(&shot).then(|| video.first_frame.still(shot.clone(), None));
+        let (text, mut still_text) = self.texts(&shot, still.as_ref(), watch).await?;
         let given = picture(&shot);
         let (mut before, mut kept, mut frames) = (Before::default(), Kept::default(), Vec::new());
-        let text = self.text(&shot).await?;
         for (index, places) in chunks.iter().enumerate() {
             let first = index == 0;
             let leading = given.as_ref().filter(|_| first && video.picture_comes_before());
             let chunk = video.source.chunk(places, &shot, leading).await?;
-            if let Some(still) = video.still(&shot, &chunk).filter(|_| first) {
-                let text = self.text(&still).await?;
+            if let Some(text) = still_text.take() {
+                let still = video.still(&shot, &chunk);
                 let made = self.engine.denoise(&still, text, &mut generator, watch).await?;
                 shot = self.begun_by(shot, made).await?;
             }
-            report(watch, Event::Shot { index, of: chunks.len() })?;
             if let Some(done) = &before.done {
                 shot = self.continued(shot, done, video).await?;
             }
+            if first || !video.keeps_look() {
+                before.look = self.engine.look(&shot, &text, watch).await?;
+            }
+            report(watch, Event::Shot { index, of: chunks.len() })?;
             video.fill(&mut shot, &chunk, (first, &before.maps));
-            let trace = std::mem::take(&mut before.trace);
-            let mut serial = Serial::after(trace, video.serial);
-            let denoising = self.engine.denoise_serially(
-                &shot,
-                text.clone(),
-                &mut generator,
-                &mut serial,
-                watch,
-            );
-            let done = denoising.await?;
-            before.trace = serial.into_trace();
+            let known = (text.clone(), before.look.clone());
+            let mut serial = Serial::after(std::mem::take(&mut before.trace), video.serial);
+            let done =
+                self.engine.denoise_serially(&shot, known, &mut generator, &mut serial, watch);
+            let done = done.await?;
             let seen = usize::from(!first && video.n_vision_condition > 0);
             frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
             if first || !video.fix_condition_images {
-                let end = |maps: &Vec<Frame>| if video.fix_condition_images { maps.first() } else { maps.last() }.cloned();
-                before.maps = chunk.maps.iter().filter_map(end).collect();
+                before.maps = video.carried(&chunk);
             }
             before.done = Some(done);
+            before.trace = serial.into_trace();
             kept.extend(video, chunk, leading);
         }
         let mut made = Video::new(frames, video.fps)?;
@@ -232,12 +233,28 @@ impl Video2Video {
         self.shot.frames - usize::from(given)
     }
 
-    /// The picture that begins the first chunk, if it has to be made: with noise alone, or with the
+    /// Whether the picture that begins the first chunk has to be made.
+    fn makes_still(&self, shot: &Request) -> bool {
+        self.n_vision_condition > 0 && (shot.vision.is_none() || self.redraw_condition_image)
+    }
+
+    /// Whether all chunks have the pictures of the first.
+    fn keeps_look(&self) -> bool {
+        self.n_vision_condition == 0 || (self.fixed_refer_image && self.fixed_ip_adapter_image)
+    }
+
+    /// The maps that belong to the frame with which the chunk after `chunk` begins.
+    fn carried(&self, chunk: &Chunk) -> Vec<Frame> {
+        let end = |maps: &Vec<Frame>| match self.fix_condition_images {
+            true => maps.first().cloned(),
+            false => maps.last().cloned(),
+        };
+        chunk.maps.iter().filter_map(end).collect()
+    }
+
+    /// The picture that begins the first chunk where it has to be made: with noise alone, or with the
     /// condition picture or else the video's first frame behind the noise.
-    fn still(&self, shot: &Request, chunk: &Chunk) -> Option<Request> {
-        if self.n_vision_condition == 0 || (shot.vision.is_some() && !self.redraw_condition_image) {
-            return None;
-        }
+    fn still(&self, shot: &Request, chunk: &Chunk) -> Request {
         let behind = self.source.need_video2video.then(|| match &shot.vision {
             Some(vision) => vision.frames.clone(),
             None => ConditionFrames::Pictures(chunk.frames[..1].to_vec()),
@@ -247,7 +264,7 @@ impl Video2Video {
         self.source.follow(&mut shot, &maps);
         shot.frames = 1;
         shot.motion_speed = Request::default().motion_speed;
-        Some(self.first_frame.still(shot, behind))
+        self.first_frame.still(shot, behind)
     }
 
     /// What `shot` takes from its chunk: how many frames it makes, what it follows, and what is
@@ -393,6 +410,10 @@ impl Kept {
         let fps = video.fps;
         let source = (!self.frames.is_empty()).then(|| Video::new(self.frames, fps));
         let controls = self.maps.into_iter().map(|maps| Video::new(maps, fps));
-        Ok(Transformed { source: source.transpose()?, controls: controls.collect::<Result<_>>()?, video })
+        Ok(Transformed {
+            source: source.transpose()?,
+            controls: controls.collect::<Result<_>>()?,
+            video,
+        })
     }
 }

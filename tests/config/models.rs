@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use musev::config::{
-    ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora,
+    ConditionerSpec, ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root,
+    lcm_lora,
 };
 
 fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
@@ -40,7 +41,8 @@ fn names_become_folders() {
         tokenizer: root.path().join(MAJIC).join("tokenizer"),
         unet: root.path().join("motion/musev"),
         vae: root.path().join("vae/sd-vae-ft-mse"),
-        variant: Variant::Musev,
+        variant: Some(Variant::Musev),
+        conditioners: ConditionerSpec::default(),
         settings: ModelSettings::default(),
     };
     for base in ["majicmixRealv6Fp16", "all"] {

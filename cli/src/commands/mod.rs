@@ -5,6 +5,8 @@ pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+mod models;
+mod options;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
 pub(crate) mod train;

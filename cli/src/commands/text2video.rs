@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 use musev::{Format, ModelFiles, OpenDevice, Pipeline};
 use serde_json::json;
 
+use crate::commands::models;
 use crate::progress::{Interrupt, Progress, Steps};
 use crate::report;
 use jobs::Job;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
         progress.say(&format!("musev: {message}"));
         return Ok(ExitCode::from(report::NOTHING_MATCHED));
     }
-    let models = jobs::models(&args.model)?;
+    let models = models::models(&args.model, &args.conditioners)?;
     // Only tables name several models, and theirs have the same settings.
     let settings = settings::in_force(args, &models[0].settings);
     let videos = jobs::videos(args, &settings, tasks)?;

@@ -17,8 +17,8 @@ use crate::models::unet_3d::{self, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKLConfig};
 use crate::pipeline::{
     ConditionFrames, Conditioners, Control, ControlInterval, Engine, Event, Guidance,
-    GuidanceMethod, ImageAdapter, Mode, Noise, NoiseType, PicturePrompt, PromptPictures, Request,
-    Sampling, Size, VisionCondition, Window, WindowSchedule,
+    GuidanceMethod, ImageAdapter, ImageProjection, Mode, Noise, NoiseType, PicturePrompt,
+    PromptPictures, Request, Sampling, Size, VisionCondition, Window, WindowSchedule,
 };
 use crate::random::Generator;
 use crate::schedulers::{SchedulerConfig, SchedulerKind};
@@ -139,8 +139,12 @@ pub(super) fn engine(case: &Case, device: &Device) -> Result<Engine> {
         vae: load.part("vae", networks.vae.init(device), vae::KEYS)?,
         unet: load.part("unet", unet.init(device), unet_3d::KEYS)?,
         conditioners: Conditioners {
-            reference_net,
-            image_adapter: projection.map(|projection| ImageAdapter { encoder: None, projection }),
+            reference_net: reference_net.map(Into::into),
+            image_adapter: projection.map(|projection| ImageAdapter {
+                encoder: None,
+                projection: ImageProjection::Whole(projection.into()),
+            }),
+            face_adapter: None,
             control_nets: control_nets.collect::<Result<_>>()?,
             pose_guider: None,
         },
@@ -255,7 +259,7 @@ pub(super) fn image_prompt(
         return Ok(None);
     }
     let pictures = PromptPictures::Embeddings(inputs.float("clip_image_embeds", device)?);
-    Ok(Some(PicturePrompt { pictures, scale }))
+    Ok(Some(PicturePrompt { scale, ..PicturePrompt::new(pictures) }))
 }
 
 /// Frames of a recorded `[1, 3, t, H, W]` tensor of grey levels.

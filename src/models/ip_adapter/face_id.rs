@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::models::check::Check;
+use crate::models::shapes::{ShapeOf, sized};
 use crate::nn::layer_norm::{LayerNorm, LayerNormConfig};
 
 /// State-dict keys that differ from module paths.
@@ -41,6 +42,15 @@ pub struct FaceIDProjModel {
 }
 
 impl FaceIDProjModelConfig {
+    /// The sizes of a file with tensors of these shapes, `None` if it is no such projection.
+    pub fn of_shapes(shape: ShapeOf<'_>) -> Option<Self> {
+        let [_, id_embeddings_dim] = sized(shape, "proj.0.weight")?;
+        let [values, _] = sized(shape, "proj.2.weight")?;
+        let [cross_attention_dim] = sized(shape, "norm.weight")?;
+        let num_tokens = values.checked_div(cross_attention_dim)?;
+        Some(Self { cross_attention_dim, id_embeddings_dim, num_tokens })
+    }
+
     /// Checks the values read from `origin`.
     ///
     /// # Errors
@@ -67,6 +77,11 @@ impl FaceIDProjModelConfig {
 }
 
 impl FaceIDProjModel {
+    /// Numbers of an embedding.
+    pub fn embeddings_dim(&self) -> usize {
+        self.proj_in.weight.lazy_shape()[0]
+    }
+
     /// Makes tokens.
     ///
     /// # Shapes

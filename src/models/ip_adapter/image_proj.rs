@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::models::check::Check;
+use crate::models::shapes::{ShapeOf, sized};
 use crate::nn::layer_norm::{LayerNorm, LayerNormConfig};
 
 /// State-dict keys that differ from module paths: none.
@@ -39,6 +40,14 @@ pub struct ImageProjModel {
 }
 
 impl ImageProjModelConfig {
+    /// The sizes of a file with tensors of these shapes, `None` if it is no such projection.
+    pub fn of_shapes(shape: ShapeOf<'_>) -> Option<Self> {
+        let [values, clip_embeddings_dim] = sized(shape, "proj.weight")?;
+        let [cross_attention_dim] = sized(shape, "norm.weight")?;
+        let clip_extra_context_tokens = values.checked_div(cross_attention_dim)?;
+        Some(Self { cross_attention_dim, clip_embeddings_dim, clip_extra_context_tokens })
+    }
+
     /// Checks the values read from `origin`.
     ///
     /// # Errors
@@ -63,6 +72,11 @@ impl ImageProjModelConfig {
 }
 
 impl ImageProjModel {
+    /// Numbers of an embedding.
+    pub fn embeddings_dim(&self) -> usize {
+        self.proj.weight.lazy_shape()[0]
+    }
+
     /// Makes tokens.
     ///
     /// # Shapes

@@ -2,6 +2,9 @@
 //! that the denoiser reads like text. The tokens that stand for no picture are those of an embedding
 //! of zeros.
 
+//!
+//! Files of adapters come without a configuration; sizes are read from the shapes of their tensors.
+
 pub mod face_id;
 pub mod image_proj;
 pub mod resampler;

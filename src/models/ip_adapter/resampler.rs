@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::kernels::attention;
 use crate::models::check::Check;
+use crate::models::shapes::{ShapeOf, sized};
 use crate::nn::layer_norm::{LayerNorm, LayerNormConfig};
 use crate::nn::projection::map_tokens;
 
@@ -96,6 +97,28 @@ struct ResamplerFeedForward {
 }
 
 impl ResamplerConfig {
+    /// The sizes of a file with tensors of these shapes, `None` if it is no resampler. Heads have the
+    /// published width, which no shape tells.
+    pub fn of_shapes(shape: ShapeOf<'_>) -> Option<Self> {
+        let [_, num_queries, dim] = sized(shape, "latents")?;
+        let [_, embedding_dim] = sized(shape, "proj_in.weight")?;
+        let [output_dim, _] = sized(shape, "proj_out.weight")?;
+        let [inner, _] = sized(shape, "layers.0.0.to_q.weight")?;
+        let [widened, _] = sized(shape, "layers.0.1.1.weight")?;
+        let is_layer = |i: &usize| shape(&format!("layers.{i}.0.to_q.weight")).is_some();
+        let dim_head = Self::default().dim_head;
+        Some(Self {
+            dim,
+            depth: (0..).take_while(is_layer).count(),
+            dim_head,
+            heads: inner / dim_head,
+            num_queries,
+            embedding_dim,
+            output_dim,
+            ff_mult: widened.checked_div(dim)?,
+        })
+    }
+
     /// Checks the values read from `origin`.
     ///
     /// # Errors

@@ -150,6 +150,11 @@ impl UNet3DConditionModelConfig {
 }
 
 impl UNet3DConditionModel {
+    /// What it has and does.
+    pub fn variant(&self) -> UNet3DVariant {
+        self.variant
+    }
+
     /// Predicts the noise in `input.sample`.
     ///
     /// # Shapes

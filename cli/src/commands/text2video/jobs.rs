@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use musev::{
-    Error, Format, Frame, LoraChoice, ModelChoice, ModelFiles, ModelSettings, ModelSpec,
-    OutputName, PartChoice, Result, Task, TaskFile, TaskImages, Text2Video,
+    Error, Format, Frame, ModelSettings, OutputName, Result, Task, TaskFile, TaskImages, Text2Video,
 };
 use serde_json::json;
 
-use super::options::{Input, Model, Output, Text2videoArgs};
+use super::options::{Input, Text2videoArgs};
 use super::settings;
+use crate::commands::options::Output;
 use crate::progress::Progress;
 
 /// The largest seed that is taken when none is given: the original's.
@@ -33,67 +33,6 @@ pub(crate) struct Job {
     pub(crate) write_info: bool,
     /// What the file says of itself.
     pub(crate) comment: String,
-}
-
-/// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
-pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
-    let loras = loras(args)?;
-    let opened = opened(args)?.into_iter();
-    opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
-}
-
-/// The LCM LoRA, if one is named, and the others.
-fn loras(args: &Model) -> Result<Vec<LoraChoice>> {
-    let choice = ModelChoice {
-        table: args.lcm_model_cfg_path.clone(),
-        name: args.lcm_model_name.clone().unwrap_or_else(|| "None".to_owned()),
-    };
-    let lcm = musev::lcm_lora(&choice, &musev::checkpoint_root(args.model_dir.as_deref()))?;
-    Ok(lcm.map(LoraChoice::from).into_iter().chain(args.lora.iter().cloned()).collect())
-}
-
-fn opened(args: &Model) -> Result<Vec<ModelFiles>> {
-    let named = args.model.as_deref();
-    let is_inside = named.map_or(!args.names_a_table(), |name| name == Path::new("mini"));
-    if is_inside && let Some(mini) = mini() {
-        return Ok(vec![mini?]);
-    }
-    let specs = match named {
-        Some(folder) => vec![ModelSpec::whole(folder)?],
-        None => of_tables(args)?,
-    };
-    specs.iter().map(ModelFiles::open).collect()
-}
-
-/// The model inside musev, where it was built in.
-fn mini() -> Option<Result<ModelFiles>> {
-    #[cfg(feature = "mini")]
-    return Some(ModelFiles::mini());
-    #[cfg(not(feature = "mini"))]
-    None
-}
-
-fn of_tables(args: &Model) -> Result<Vec<ModelSpec>> {
-    let choice = |table: &Option<PathBuf>, name: &Option<String>, otherwise: &str| ModelChoice {
-        table: table.clone(),
-        name: name.as_deref().unwrap_or(otherwise).to_owned(),
-    };
-    ModelSpec::find(
-        &choice(&args.sd_model_cfg_path, &args.sd_model_name, "all"),
-        &choice(&args.unet_model_cfg_path, &args.unet_model_name, "musev"),
-        &PartChoice { vae: args.vae_model_path.clone(), tokenizer: args.tokenizer.clone() },
-        &musev::checkpoint_root(args.model_dir.as_deref()),
-    )
-}
-
-impl Model {
-    /// Whether an option speaks of the tables of models.
-    fn names_a_table(&self) -> bool {
-        let names = [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path];
-        let paths =
-            [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path, &self.tokenizer];
-        names.iter().any(|name| name.is_some()) || paths.iter().any(|path| path.is_some())
-    }
 }
 
 /// The tasks of the task file that were asked for, or the one that the options describe.

@@ -1,8 +1,8 @@
 //! From options to the library's settings.
 
-use musev::{Length, ModelSettings, NegativePrompts, TaskDefaults, Window};
+use musev::{ModelSettings, NegativePrompts, TaskDefaults};
 
-use super::options::{Motion, Text2videoArgs, Windows};
+use super::options::Text2videoArgs;
 
 /// What the model is run with: what `args` say, and where they say nothing, what suits the model.
 pub(crate) fn in_force(args: &Text2videoArgs, model: &ModelSettings) -> ModelSettings {
@@ -33,7 +33,7 @@ pub(crate) fn defaults(
     settings: &ModelSettings,
 ) -> anyhow::Result<TaskDefaults> {
     let (sampling, motion) = (&args.sampling, &args.motion);
-    let mut defaults = TaskDefaults::of(settings, length(motion, settings.fps)?)?;
+    let mut defaults = TaskDefaults::of(settings, motion.length(settings.fps)?)?;
     defaults.img_length_ratio = motion.img_length_ratio;
     defaults.add_static_video_prompt = args.input.add_static_video_prompt;
     if let Some(negative) = &args.input.video_negative_prompt {
@@ -61,33 +61,4 @@ pub(crate) fn defaults(
         noise.img_weight = None;
     }
     Ok(defaults)
-}
-
-impl From<&Windows> for Window {
-    fn from(windows: &Windows) -> Self {
-        Self {
-            schedule: windows.context_schedule,
-            frames: windows.context_frames as usize,
-            overlap: windows.context_overlap as usize,
-            stride: windows.context_stride as usize,
-            batch_size: windows.context_batch_size as usize,
-        }
-    }
-}
-
-fn length(motion: &Motion, fps: f64) -> musev::Result<Length> {
-    let Some(seconds) = motion.seconds else {
-        return Ok(match motion.frames {
-            Some(frames) => Length::Whole(frames as usize),
-            None => Length::Shot(motion.time_size as usize),
-        });
-    };
-    // The cast of a float stops at the largest integer; what is too long is refused as such later.
-    match (seconds * fps).round() as usize {
-        0 => Err(musev::Error::request(
-            "seconds",
-            format!("{seconds} at {fps} frames a second (fps) is less than a frame"),
-        )),
-        frames => Ok(Length::Whole(frames)),
-    }
 }

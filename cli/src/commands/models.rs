@@ -1,0 +1,80 @@
+//! From options to the models that they name.
+
+use std::path::{Path, PathBuf};
+
+use musev::{Error, LoraChoice, ModelChoice, ModelFiles, ModelSpec, PartChoice, Result};
+
+use crate::commands::options::{Conditioners, Model};
+
+/// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
+pub(crate) fn models(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {
+    let loras = loras(args)?;
+    let opened = opened(args, conditioners)?.into_iter();
+    opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
+}
+
+/// The LCM LoRA, if one is named, and the others.
+fn loras(args: &Model) -> Result<Vec<LoraChoice>> {
+    let choice = ModelChoice {
+        table: args.lcm_model_cfg_path.clone(),
+        name: args.lcm_model_name.clone().unwrap_or_else(|| "None".to_owned()),
+    };
+    let lcm = musev::lcm_lora(&choice, &musev::checkpoint_root(args.model_dir.as_deref()))?;
+    Ok(lcm.map(LoraChoice::from).into_iter().chain(args.lora.iter().cloned()).collect())
+}
+
+fn opened(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {
+    let choice = conditioners.choice()?;
+    let named = args.model.as_deref();
+    let names_parts = args.names_a_table() || conditioners.name_a_network();
+    let is_inside = named.map_or(!names_parts, |name| name == Path::new("mini"));
+    if is_inside && let Some(mini) = mini() {
+        if conditioners.name_a_network() {
+            let reason = "mini has no ReferenceNet and no adapters; name the base model and \
+                          --unet-model-name musev_referencenet instead";
+            return Err(Error::request("model", reason));
+        }
+        return Ok(vec![mini?]);
+    }
+    let mut specs = match named {
+        Some(folder) => vec![ModelSpec::whole(folder)?],
+        None => of_tables(args, conditioners)?,
+    };
+    let root = musev::checkpoint_root(args.model_dir.as_deref());
+    for spec in &mut specs {
+        choice.apply(&mut spec.conditioners, &root)?;
+    }
+    specs.iter().map(ModelFiles::open).collect()
+}
+
+/// The model inside musev, where it was built in.
+fn mini() -> Option<Result<ModelFiles>> {
+    #[cfg(feature = "mini")]
+    return Some(ModelFiles::mini());
+    #[cfg(not(feature = "mini"))]
+    None
+}
+
+fn of_tables(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelSpec>> {
+    let choice = |table: &Option<PathBuf>, name: &Option<String>, otherwise: &str| ModelChoice {
+        table: table.clone(),
+        name: name.as_deref().unwrap_or(otherwise).to_owned(),
+    };
+    let motion = if conditioners.name_a_network() { "musev_referencenet" } else { "musev" };
+    ModelSpec::find(
+        &choice(&args.sd_model_cfg_path, &args.sd_model_name, "all"),
+        &choice(&args.unet_model_cfg_path, &args.unet_model_name, motion),
+        &PartChoice { vae: args.vae_model_path.clone(), tokenizer: args.tokenizer.clone() },
+        &musev::checkpoint_root(args.model_dir.as_deref()),
+    )
+}
+
+impl Model {
+    /// Whether an option speaks of the tables of models.
+    fn names_a_table(&self) -> bool {
+        let names = [&self.sd_model_name, &self.unet_model_name, &self.vae_model_path];
+        let paths =
+            [&self.model_dir, &self.sd_model_cfg_path, &self.unet_model_cfg_path, &self.tokenizer];
+        names.iter().any(|name| name.is_some()) || paths.iter().any(|path| path.is_some())
+    }
+}

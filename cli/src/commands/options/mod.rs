@@ -1,0 +1,16 @@
+//! Options that several commands have, in the groups in which `--help` shows them.
+
+mod conditioners;
+mod device;
+mod model;
+mod output;
+mod sampling;
+mod size;
+pub(crate) mod values;
+
+pub(crate) use conditioners::Conditioners;
+pub(crate) use device::DeviceOptions;
+pub(crate) use model::Model;
+pub(crate) use output::Output;
+pub(crate) use sampling::{FirstFrame, Sampling};
+pub(crate) use size::{Motion, Windows};

@@ -1,0 +1,82 @@
+//! How noise becomes pictures.
+
+use clap::Args;
+use clap::builder::ArgPredicate;
+use musev::{GuidanceMethod, NoiseType, Rng, SchedulerKind};
+
+use super::values::{count, finite, share};
+
+/// How noise becomes a picture.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct Sampling {
+    /// Denoise the video in this many steps [default: 10; mini: 12]
+    #[arg(
+        long,
+        value_name = "N",
+        visible_alias = "video-num-inference-steps",
+        value_parser = count(1000),
+        allow_negative_numbers = true
+    )]
+    pub(crate) steps: Option<u32>,
+    /// Take the steps with this sampler: euler, euler_ancestral, ddim, ddpm, dpmsolver_multistep
+    /// (DPM++ 2M) or lcm (for models distilled to few steps).
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = SchedulerKind::Euler,
+        default_value_ifs = [
+            ("lcm_model_cfg_path", ArgPredicate::IsPresent, "lcm"),
+            ("lcm_model_name", ArgPredicate::Equals("None".into()), "euler"),
+            ("lcm_model_name", ArgPredicate::IsPresent, "lcm"),
+        ]
+    )]
+    pub(crate) scheduler: SchedulerKind,
+    /// Add this share of fresh noise in every step of ddim, 0 to 1.
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
+    pub(crate) eta: f64,
+    /// Begin from the noise of this seed; without it a random one is taken and told.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
+    /// Draw the noise as this PyTorch generator does: torch-cuda or torch-cpu.
+    #[arg(long, value_name = "NAME", default_value_t = Rng::TorchCuda)]
+    pub(crate) rng: Rng,
+    /// Follow the prompts this strongly in the first step; up to 1 the negative one is unused
+    /// [default: 3.5; mini: 2]
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) video_guidance_scale: Option<f64>,
+    /// Follow the prompts this strongly in the last step; without it as in the first.
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) video_guidance_scale_end: Option<f64>,
+    /// Go from the first scale to the last so: linear, two_stage, three_stage or fix_two_stage.
+    #[arg(long, value_name = "METHOD", default_value_t = GuidanceMethod::Linear)]
+    pub(crate) video_guidance_scale_method: GuidanceMethod,
+    /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
+    #[arg(long, value_name = "TYPE", default_value_t = NoiseType::VideoFusion)]
+    pub(crate) noise_type: NoiseType,
+    /// Give every frame this share of noise of its own, 0 to 1: more moves more.
+    #[arg(long, value_name = "X", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
+    pub(crate) w_ind_noise: f64,
+    /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
+    /// [default: 0.001; mini: 0.1]
+    #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
+    pub(crate) img_weight: Option<f64>,
+    /// Keep the picture out of the noise.
+    #[arg(long)]
+    pub(crate) no_img_based_video_noise: bool,
+}
+
+/// A first frame that has to be made.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "First frame, where it is made or redrawn")]
+pub(crate) struct FirstFrame {
+    /// Denoise it in this many steps [default: 30; mini: 20]
+    #[arg(long, value_name = "N", value_parser = count(1000), allow_negative_numbers = true)]
+    pub(crate) num_inference_steps: Option<u32>,
+    /// Follow the prompt this strongly [default: 7.5; mini: 3]
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) guidance_scale: Option<f64>,
+    /// Redraw the given picture before it is animated.
+    #[arg(long)]
+    pub(crate) redraw_condition_image: bool,
+}

@@ -1,0 +1,120 @@
+//! The files of the networks of conditions, opened, but nothing of the weights read yet.
+
+use std::path::Path;
+
+use super::adapter_files::{AdapterFile, AdapterKind};
+use super::files::{NetworkFiles, NetworkSize, size_of};
+use crate::checkpoint::Weights;
+use crate::config::ConditionerSpec;
+use crate::error::{Error, Result};
+use crate::files::Files;
+use crate::media::CLIP_SIZE;
+use crate::models::clip::vision::CLIPVisionConfig;
+
+/// The files of those networks of conditions that a model has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConditionerFiles {
+    pub(super) reference_net: Option<NetworkFiles>,
+    pub(super) image_adapter: Option<AdapterFile>,
+    pub(super) image_encoder: Option<NetworkFiles>,
+    pub(super) face_adapter: Option<AdapterFile>,
+    pub(super) control_nets: Vec<NetworkFiles>,
+    pub(super) pose_guider: Option<Weights>,
+}
+
+impl ConditionerFiles {
+    /// Opens the files of `spec`.
+    pub(super) fn open(files: &Files, spec: &ConditionerSpec) -> Result<Self> {
+        let network = |path: &Path| match files.is_dir(&path.join("referencenet")) {
+            true => NetworkFiles::open(files, &path.join("referencenet")),
+            false => NetworkFiles::open(files, path),
+        };
+        let adapter = |path: &Path| AdapterFile::open(files, path);
+        let opened = Self {
+            reference_net: spec.reference_net.as_deref().map(network).transpose()?,
+            image_adapter: spec.image_adapter.as_deref().map(adapter).transpose()?,
+            image_encoder: (spec.image_encoder.as_deref())
+                .map(|folder| NetworkFiles::open(files, folder))
+                .transpose()?,
+            face_adapter: spec.face_adapter.as_deref().map(adapter).transpose()?,
+            control_nets: (spec.control_nets.iter())
+                .map(|path| control_net(files, path))
+                .collect::<Result<_>>()?,
+            pose_guider: (spec.pose_guider.as_deref())
+                .map(|path| Weights::open_in(files, path))
+                .transpose()?,
+        };
+        opened.check_adapters()?;
+        Ok(opened)
+    }
+
+    /// Whether the adapters are what they were named as, and the image encoder is theirs.
+    fn check_adapters(&self) -> Result<()> {
+        if let Some(adapter) = &self.image_adapter
+            && matches!(adapter.kind, AdapterKind::Face(_))
+        {
+            let reason = "is an adapter of faces; give it with --ip-adapter-face-model-name";
+            return Err(Error::checkpoint(adapter.projection.origin(), reason));
+        }
+        if let Some(adapter) = &self.face_adapter
+            && !matches!(adapter.kind, AdapterKind::Face(_))
+        {
+            let reason = "is an adapter of whole pictures; give it with --ip-adapter-model-name";
+            return Err(Error::checkpoint(adapter.projection.origin(), reason));
+        }
+        let Some(encoder) = &self.image_encoder else { return Ok(()) };
+        let config: CLIPVisionConfig = encoder.parse()?;
+        config.validate(&encoder.origin)?;
+        let refused = |reason: String| Err(Error::config(encoder.origin.clone(), reason));
+        if config.image_size != CLIP_SIZE {
+            let size = config.image_size;
+            return refused(format!("image_size is {size}; only {CLIP_SIZE} is supported"));
+        }
+        let (key, made, wanted) = match self.image_adapter.as_ref().map(|adapter| &adapter.kind) {
+            Some(AdapterKind::Whole(projection)) => {
+                ("projection_dim", config.projection_dim, projection.clip_embeddings_dim)
+            }
+            Some(AdapterKind::Patches(resampler)) => {
+                ("hidden_size", config.hidden_size, resampler.embedding_dim)
+            }
+            _ => return Ok(()),
+        };
+        if made != wanted {
+            return refused(format!(
+                "{key} is {made}, but the IP-Adapter reads {wanted} channels; the two do not belong \
+                 together"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the networks weigh.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = NetworkSize> {
+        let network = |files: &Option<NetworkFiles>, name| files.as_ref().map(|n| n.size(name));
+        let adapter = |file: &Option<AdapterFile>, name| file.as_ref().map(|a| a.size(name));
+        let control_nets = self.control_nets.iter().map(|net| net.size("controlnet"));
+        network(&self.image_encoder, "image_encoder")
+            .into_iter()
+            .chain(adapter(&self.image_adapter, "image_proj"))
+            .chain(adapter(&self.face_adapter, "face_proj"))
+            .chain(network(&self.reference_net, "referencenet"))
+            .chain(control_nets)
+            .chain(self.pose_guider.as_ref().map(|weights| size_of("pose_guider", weights)))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}
+
+/// A ControlNet: a folder, or a file, whose sizes are then those for Stable Diffusion 1.5.
+fn control_net(files: &Files, path: &Path) -> Result<NetworkFiles> {
+    if !files.is_file(path) {
+        return NetworkFiles::open(files, path);
+    }
+    let weights = Weights::open_in(files, path)?;
+    if weights.names().any(|name| name.starts_with("control_model.")) {
+        let reason = "is a ControlNet in the naming of its authors; give one in the layout of \
+                      diffusers: a folder, or its diffusion_pytorch_model file";
+        return Err(Error::checkpoint(path, reason));
+    }
+    Ok(NetworkFiles { origin: path.display().to_string(), config: "{}".to_owned(), weights })
+}
