@@ -57,7 +57,13 @@ pub(super) fn resized(frame: &Frame, width: usize, height: usize, how: Interpola
 type Taps<W> = Vec<(usize, W)>;
 
 fn interpolated(frame: &Frame, width: usize, height: usize, how: Interpolation) -> Vec<u8> {
-    let across = taps(frame.width, width, how);
+    let mut across = taps(frame.width, width, how);
+    if how != Interpolation::Lanczos4 {
+        // Along rows OpenCV takes a pixel of the border whole, along columns as two rounded parts.
+        for taps in across.iter_mut().filter(|taps| taps[0].0 == taps[1].0) {
+            *taps = vec![(taps[0].0, ONE as i32), (taps[0].0, 0)];
+        }
+    }
     let down = taps(frame.height, height, how);
     let mut wide = Vec::with_capacity(3 * width * frame.height);
     for row in frame.data.chunks_exact(3 * frame.width) {
@@ -95,27 +101,22 @@ fn taps(old: usize, new: usize, how: Interpolation) -> Vec<Taps<i32>> {
     let scale = old as f64 / new as f64;
     let whole = |weight: f32| (weight * ONE).round_ties_even() as i32;
     let clamped = |at: isize| at.clamp(0, old as isize - 1) as usize;
+    let two = |first: isize, share: f32| {
+        vec![(clamped(first), whole(1.0 - share)), (clamped(first + 1), whole(share))]
+    };
     let make = |index: usize| {
         let position = ((index as f64 + 0.5) * scale - 0.5) as f32;
-        let (first, share) = (position.floor(), position - position.floor());
-        let first = first as isize;
+        let (first, share) = (position.floor() as isize, position - position.floor());
         match how {
             Interpolation::Lanczos4 => {
                 let weights = lanczos4(share);
                 (-3..).zip(weights).map(|(k, w)| (clamped(first + k), whole(w))).collect()
             }
-            Interpolation::Linear => {
-                let inside = first >= 0 && first < old as isize - 1;
-                let share = if inside { share } else { 0.0 };
-                vec![(clamped(first), whole(1.0 - share)), (clamped(first + 1), whole(share))]
-            }
+            Interpolation::Linear => two(first, share),
             Interpolation::Area => {
                 let first = (index as f64 * scale).floor();
                 let share = ((index + 1) as f64 - (first + 1.0) / scale) as f32;
-                let share = if share <= 0.0 { 0.0 } else { share - share.floor() };
-                let first = first as isize;
-                let share = if first < old as isize - 1 { share } else { 0.0 };
-                vec![(clamped(first), whole(1.0 - share)), (clamped(first + 1), whole(share))]
+                two(first as isize, if share <= 0.0 { 0.0 } else { share - share.floor() })
             }
         }
     };

@@ -8,7 +8,7 @@ use crate::pipeline::serial::{Serial, Trace};
 use crate::pipeline::shots::fitted;
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, FirstFrame, Pipeline, Plan, Request, SerialDenoise, Shot, SourceVideo,
+    ConditionFrames, Pipeline, Plan, Request, SerialDenoise, Shot, SourceVideo, Text2Video,
     VisionCondition,
 };
 use crate::random::Generator;
@@ -19,36 +19,19 @@ const VAE_SCALE_FACTOR: usize = 8;
 /// What `video2video` makes.
 #[derive(Clone, Debug)]
 pub struct Video2Video {
-    /// What every chunk has in common. Its frames are those of a chunk, its vision the given
-    /// condition picture, if any; what it follows, its source and motion speed come from the video.
-    pub shot: Request,
+    /// What it has in common with a video without a source. Its shots are the most chunks, their
+    /// frames those of a chunk; what a shot follows, its source and motion speed come from the video.
+    /// From `n_vision_condition` 1 on a chunk continues the last frame of the one before, and so many
+    /// frames are its reference and image prompt, where these are not fixed.
+    pub base: Text2Video,
     /// The video it is made of.
     pub source: SourceVideo,
-    /// The most chunks.
-    pub chunks: usize,
-    /// How a first frame is made, or a given one made anew.
-    pub first_frame: FirstFrame,
-    /// Whether the given condition picture is redrawn.
-    pub redraw_condition_image: bool,
-    /// 0 for chunks without any condition. From 1 on a chunk continues the last frame of the one
-    /// before, and so many frames are its reference and image prompt, where these are not fixed.
-    pub n_vision_condition: usize,
-    /// Whether every chunk begins with the first condition frame and its map.
-    pub fix_condition_images: bool,
-    /// Whether all chunks have the reference of the first, not the end of the one before.
-    pub fixed_refer_image: bool,
-    /// The same of the image prompt.
-    pub fixed_ip_adapter_image: bool,
     /// What chunks take up of the steps of the one before.
     pub serial: SerialDenoise,
     /// Whether the source video is wanted beside the made one.
     pub need_return_videos: bool,
     /// Whether the control maps are.
     pub need_return_condition: bool,
-    /// Whether the colours of every frame are matched to the first frame's.
-    pub need_hist_match: bool,
-    /// Frames a second of the written video.
-    pub fps: f32,
 }
 
 /// What came of a video.
@@ -97,10 +80,11 @@ impl Pipeline {
     ) -> Result<Transformed> {
         video.check()?;
         let chunks = video.chunk_places();
-        let sampling = video.shot.sampling;
+        let sampling = video.base.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         let mut shot = self.prepared(video).await?;
-        let still = video.makes_still(&shot).then(|| video.first_frame.still(shot.clone(), None));
+        let still =
+            video.makes_still(&shot).then(|| video.base.first_frame.still(shot.clone(), None));
         let (text, mut still_text) = self.texts(&shot, still.as_ref(), watch).await?;
         let given = picture(&shot);
         let (mut before, mut kept, mut frames) = (Before::default(), Kept::default(), Vec::new());
@@ -126,17 +110,17 @@ impl Pipeline {
             let done =
                 self.engine.denoise_serially(&shot, known, &mut generator, &mut serial, watch);
             let done = done.await?;
-            let seen = usize::from(!first && video.n_vision_condition > 0);
+            let seen = usize::from(!first && video.base.n_vision_condition > 0);
             frames.extend(self.engine.decode(&done.without_head(seen), watch).await?);
-            if first || !video.fix_condition_images {
+            if first || !video.base.fix_condition_images {
                 before.maps = video.carried(&chunk);
             }
             before.done = Some(done);
             before.trace = serial.into_trace();
             kept.extend(video, chunk, leading);
         }
-        let mut made = Video::new(frames, video.fps)?;
-        if video.need_hist_match {
+        let mut made = Video::new(frames, video.base.fps)?;
+        if video.base.need_hist_match {
             match_video_to_first_frame(&mut made);
         }
         kept.beside(made)
@@ -145,7 +129,7 @@ impl Pipeline {
     /// The first shot as far as the video has no part in it: pictures cropped and resized. A
     /// condition picture is its reference and image prompt too, where nothing else is given.
     async fn prepared(&self, video: &Video2Video) -> Result<Request> {
-        let mut shot = fitted(&video.shot);
+        let mut shot = fitted(&video.base.shot);
         shot.motion_speed = video.source.sample_rate as f64;
         if let Some(vision) = &mut shot.vision {
             vision.positions.clear();
@@ -157,7 +141,7 @@ impl Pipeline {
                 self.engine.show_image_prompt(&mut shot, &frames).await?;
             }
         }
-        if video.n_vision_condition == 0 {
+        if video.base.n_vision_condition == 0 {
             shot.vision = None;
         }
         Ok(shot)
@@ -179,13 +163,13 @@ impl Pipeline {
         done: &Shot,
         video: &Video2Video,
     ) -> Result<Request> {
-        if video.n_vision_condition == 0 {
+        if video.base.n_vision_condition == 0 {
             return Ok(shot);
         }
-        let tail = ConditionFrames::Latents(done.tail(video.n_vision_condition));
-        let renewed = (!video.fixed_refer_image, !video.fixed_ip_adapter_image);
+        let tail = ConditionFrames::Latents(done.tail(video.base.n_vision_condition));
+        let renewed = (!video.base.fixed_refer_image, !video.base.fixed_ip_adapter_image);
         self.show_anew(&mut shot, &tail, renewed).await?;
-        if !video.fix_condition_images {
+        if !video.base.fix_condition_images {
             shot.vision = Some(VisionCondition::latents(done.tail(1)));
         }
         Ok(shot)
@@ -212,8 +196,8 @@ impl Video2Video {
     /// The frames of the source that each chunk has.
     fn chunk_places(&self) -> Vec<Vec<usize>> {
         let SourceVideo { frames, sample_rate, .. } = &self.source;
-        let mut places = chunk_places(frames.len(), self.shot.frames, *sample_rate);
-        places.truncate(self.chunks);
+        let mut places = chunk_places(frames.len(), self.base.shot.frames, *sample_rate);
+        places.truncate(self.base.shots);
         places
     }
 
@@ -224,28 +208,30 @@ impl Video2Video {
 
     /// Whether the first chunk has a frame more than the video: the condition picture.
     fn picture_comes_before(&self) -> bool {
-        self.n_vision_condition > 0 && !self.source.has_condition
+        self.base.n_vision_condition > 0 && !self.source.has_condition
     }
 
     /// Frames to generate in the first chunk; in the others it is all of them.
     fn first_frames(&self) -> usize {
-        let given = self.n_vision_condition > 0 && self.source.has_condition;
-        self.shot.frames - usize::from(given)
+        let given = self.base.n_vision_condition > 0 && self.source.has_condition;
+        self.base.shot.frames - usize::from(given)
     }
 
     /// Whether the picture that begins the first chunk has to be made.
     fn makes_still(&self, shot: &Request) -> bool {
-        self.n_vision_condition > 0 && (shot.vision.is_none() || self.redraw_condition_image)
+        self.base.n_vision_condition > 0
+            && (shot.vision.is_none() || self.base.redraw_condition_image)
     }
 
     /// Whether all chunks have the pictures of the first.
     fn keeps_look(&self) -> bool {
-        self.n_vision_condition == 0 || (self.fixed_refer_image && self.fixed_ip_adapter_image)
+        self.base.n_vision_condition == 0
+            || (self.base.fixed_refer_image && self.base.fixed_ip_adapter_image)
     }
 
     /// The maps that belong to the frame with which the chunk after `chunk` begins.
     fn carried(&self, chunk: &Chunk) -> Vec<Frame> {
-        let end = |maps: &Vec<Frame>| match self.fix_condition_images {
+        let end = |maps: &Vec<Frame>| match self.base.fix_condition_images {
             true => maps.first().cloned(),
             false => maps.last().cloned(),
         };
@@ -264,15 +250,15 @@ impl Video2Video {
         self.source.follow(&mut shot, &maps);
         shot.frames = 1;
         shot.motion_speed = Request::default().motion_speed;
-        self.first_frame.still(shot, behind)
+        self.base.first_frame.still(shot, behind)
     }
 
     /// What `shot` takes from its chunk: how many frames it makes, what it follows, and what is
     /// behind its noise. A chunk after the first has no map of its condition frame: that is of
     /// the maps `before`.
     fn fill(&self, shot: &mut Request, chunk: &Chunk, (first, before): (bool, &[Frame])) {
-        shot.frames = if first { self.first_frames() } else { self.shot.frames };
-        if first || self.n_vision_condition == 0 {
+        shot.frames = if first { self.first_frames() } else { self.base.shot.frames };
+        if first || self.base.n_vision_condition == 0 {
             self.source.follow(shot, &chunk.maps);
         } else {
             let with_first = |(before, maps): (&Frame, &Vec<Frame>)| {
@@ -281,7 +267,7 @@ impl Video2Video {
             let maps: Vec<Vec<Frame>> = before.iter().zip(&chunk.maps).map(with_first).collect();
             self.source.follow(shot, &maps);
         }
-        let skipped = self.shot.frames - shot.frames;
+        let skipped = self.base.shot.frames - shot.frames;
         shot.source = self
             .source
             .need_video2video
@@ -293,27 +279,27 @@ impl Video2Video {
     /// # Errors
     /// An [`Error::Request`] naming the option for a value that cannot work.
     pub fn check(&self) -> Result<()> {
-        let time_size = self.shot.frames;
-        if self.chunks == 0 {
+        let time_size = self.base.shot.frames;
+        if self.base.shots == 0 {
             return Err(Error::request("n-batch", "at least one chunk has to be made"));
         }
-        let carries = self.n_vision_condition > 0;
+        let carries = self.base.n_vision_condition > 0;
         let least = if carries && self.source.has_condition { 2 } else { 1 };
         if time_size < least {
             let reason = format!("{time_size} frames are no chunk; at least {least} are");
             return Err(Error::request("time-size", reason));
         }
-        let given = self.shot.vision.as_ref().map_or(0, |vision| vision.frames.len());
+        let given = self.base.shot.vision.as_ref().map_or(0, |vision| vision.frames.len());
         if given > 1 {
             let reason = format!("a video is transformed with one picture at most, not {given}");
             return Err(Error::request("condition_images", reason));
         }
-        self.source.check(self.shot.size, given > 0 || !carries)?;
+        self.source.check(self.base.shot.size, given > 0 || !carries)?;
         self.check_length()?;
-        if self.n_vision_condition > time_size {
+        if self.base.n_vision_condition > time_size {
             let reason = format!(
                 "{} frames cannot be carried on from chunks of {time_size} (time-size)",
-                self.n_vision_condition
+                self.base.n_vision_condition
             );
             return Err(Error::request("n-vision-condition", reason));
         }
@@ -332,7 +318,7 @@ impl Video2Video {
         if self.chunk_count() > 0 {
             return Ok(());
         }
-        let (time_size, rate) = (self.shot.frames, self.source.sample_rate);
+        let (time_size, rate) = (self.base.shot.frames, self.source.sample_rate);
         let reason = format!(
             "the video has {} frames, and a chunk of {time_size} (time-size), one in {rate} \
              (sample-rate), needs {}; lower one of them",
@@ -344,7 +330,7 @@ impl Video2Video {
 
     /// A chunk as far as its size goes.
     pub(crate) fn planned(&self) -> Request {
-        let mut shot = self.shot.clone();
+        let mut shot = self.base.shot.clone();
         shot.motion_speed = self.source.sample_rate as f64;
         if let Some(vision) = &mut shot.vision {
             vision.positions.clear();
@@ -355,10 +341,10 @@ impl Video2Video {
     /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
     pub fn summary(&self, model: &str) -> String {
         let controls = &self.source.controls;
-        let mut summary = self.shot.summary(model);
+        let mut summary = self.base.shot.summary(model);
         summary.extend([
             ("chunks".to_owned(), self.chunk_count().into()),
-            ("fps".to_owned(), self.fps.into()),
+            ("fps".to_owned(), self.base.fps.into()),
             ("sample_rate".to_owned(), self.source.sample_rate.into()),
             ("need_video2video".to_owned(), self.source.need_video2video.into()),
             (
