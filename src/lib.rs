@@ -38,13 +38,13 @@ pub mod training;
 pub use burn::tensor::Device;
 pub use checkpoint::{
     BlockWeights, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
-    Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+    Missing, NetworkMatch, Part, TensorLine, WeightsSummary, face_embeddings,
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, ModelChoice, ModelSettings,
-    ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile, Variant, checkpoint_root,
-    lcm_lora, tokenizer_near,
+    ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice, Task, TaskFile, Variant,
+    checkpoint_root, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
@@ -65,9 +65,9 @@ pub use media::{check_output, output_path, read_frame, read_video, write as writ
 pub use pipeline::{
     ConditionFrames, Control, ControlInterval, Event, FacePrompt, FirstFrame, FollowedControl,
     Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise,
-    NoiseType, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling, SerialDenoise,
-    Size, SourceVideo, TaskDefaults, Text2Video, Transformed, Unwatched, Video2Video,
-    VisionCondition, Watch, Window, WindowSchedule,
+    NoiseType, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling,
+    SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video, Transformed,
+    Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

@@ -17,6 +17,8 @@ fn defaults() -> TaskDefaults {
             fix_condition_images: false,
             fixed_refer_image: true,
             fixed_ip_adapter_image: true,
+            ip_adapter_scale: 1.0,
+            prompt_only_use_image_prompt: false,
             need_hist_match: false,
             fps: 4.0,
         },

@@ -85,9 +85,16 @@ pub(crate) enum Command {
 }
 
 /// Switches that are on by default in the original, where naming them switches them off.
-const OFF_SWITCHES: [(&str, &str); 2] = [
+const OFF_SWITCHES: [(&str, &str); 9] = [
     ("use_condition_image", "no-condition-image"),
     ("need_img_based_video_noise", "no-img-based-video-noise"),
+    ("fixed_refer_image", "no-fixed-refer-image"),
+    ("fixed_ip_adapter_image", "no-fixed-ip-adapter-image"),
+    ("fixed_refer_face_image", "no-fixed-refer-face-image"),
+    ("redraw_condition_image_with_referencenet", "no-redraw-with-referencenet"),
+    ("redraw_condition_image_with_ipdapter", "no-redraw-with-ip-adapter"),
+    ("redraw_condition_image_with_facein", "no-redraw-with-facein"),
+    ("redraw_condition_image_with_ip_adapter_face", "no-redraw-with-ip-adapter-face"),
 ];
 
 /// The words of the command line with the original's spellings replaced by ours:
@@ -151,8 +158,19 @@ mod tests {
 
     #[test]
     fn off_switches_become_what_they_mean() {
-        let words = ["--use_condition_image", "--need_img_based_video_noise"];
-        assert_eq!(normalised(&words), ["--no-condition-image", "--no-img-based-video-noise"]);
+        let words = [
+            "--use_condition_image",
+            "--need_img_based_video_noise",
+            "--redraw_condition_image",
+            "--redraw_condition_image_with_ipdapter",
+        ];
+        let ours = [
+            "--no-condition-image",
+            "--no-img-based-video-noise",
+            "--redraw-condition-image",
+            "--no-redraw-with-ip-adapter",
+        ];
+        assert_eq!(normalised(&words), ours);
     }
 
     #[test]

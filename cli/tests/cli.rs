@@ -8,6 +8,8 @@ mod bad_models;
 mod checkpoints;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "../../tests/common/conditioners.rs"]
+mod conditioners;
 #[path = "cli/formats.rs"]
 mod formats;
 #[cfg(feature = "mini")]
@@ -16,6 +18,8 @@ mod mini;
 #[cfg(feature = "mini")]
 #[path = "cli/plan.rs"]
 mod plan;
+#[path = "cli/references.rs"]
+mod references;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[cfg(feature = "train")]

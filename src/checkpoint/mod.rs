@@ -14,6 +14,7 @@
 //! where a read returns an error.
 
 mod convert;
+mod embeddings;
 mod entry;
 mod folder;
 mod inspect;
@@ -33,6 +34,7 @@ mod state_dict;
 mod torch;
 mod weights;
 
+pub use embeddings::face_embeddings;
 pub use entry::TensorInfo;
 pub use inspect::{
     Inspection, Kind, KnownNetwork, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,

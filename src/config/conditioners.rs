@@ -57,6 +57,14 @@ pub struct ConditionerChoice {
 }
 
 impl ConditionerSpec {
+    /// The name of the ReferenceNet: that of its folder, or of the motion model that it lies in.
+    pub fn reference_net_name(&self) -> Option<String> {
+        let folder = self.reference_net.as_deref()?;
+        let name = |folder: &Path| Some(folder.file_name()?.to_string_lossy().into_owned());
+        let inside = name(folder).filter(|name| name == "referencenet");
+        inside.and_then(|_| name(folder.parent()?)).or_else(|| name(folder))
+    }
+
     /// What lies beside the motion model of `unet` in `folder`, as MuseV's checkpoints lie: the
     /// folder `referencenet` and the file `ip_adapter_image_proj` with the motion model, and the
     /// image encoder in `image_encoder` or `IP-Adapter/models/image_encoder`.

@@ -7,8 +7,8 @@ use md5::{Digest, Md5};
 /// What the name of an output file tells.
 #[derive(Clone, Debug)]
 pub struct OutputName<'a> {
-    /// Name of the base model.
-    pub model: &'a str,
+    /// Names of the base model and of its ReferenceNet, if it has one.
+    pub model: (&'a str, Option<&'a str>),
     /// Name of the task.
     pub case: &'a str,
     /// Width and height in pixels.
@@ -29,22 +29,39 @@ pub struct OutputName<'a> {
     pub strength: f64,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
-    /// The condition pictures and whether they are drawn anew.
-    pub condition: (&'a [PathBuf], bool),
+    /// Its pictures.
+    pub pictures: OutputPictures<'a>,
     /// Share of the noise that is drawn for each frame.
     pub w_ind_noise: f64,
     /// Negative prompt of the video as the user named it.
     pub negative_prompt: &'a str,
 }
 
+/// What the name of an output file tells of pictures.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OutputPictures<'a> {
+    /// The condition pictures.
+    pub condition: &'a [PathBuf],
+    /// Whether they are drawn anew.
+    pub redrawn: bool,
+    /// Those of the ReferenceNet. The original names them as those of the image prompt too (quirk
+    /// Q-10).
+    pub reference: &'a [PathBuf],
+    /// Those of the face adapter.
+    pub face: &'a [PathBuf],
+}
+
 impl OutputName<'_> {
     /// The file name without extension, characters that some file systems refuse removed.
     pub fn stem(&self) -> String {
-        let (pictures, redraw) = self.condition;
+        let OutputPictures { condition, redrawn, reference, face } = self.pictures;
+        let (model, reference_net) = self.model;
+        let reference = picture_names(reference);
         let stem = format!(
-            "m={}_rm=no_case={}_w={}_h={}_t={}_nb={}_s={}_p={}_w={}_ms={}_s={}_g={}_c-i={}_r-c={}\
-             _w={}_{}_r=no_ip=no_f=no",
-            self.model,
+            "m={}_rm={}_case={}_w={}_h={}_t={}_nb={}_s={}_p={}_w={}_ms={}_s={}_g={}_c-i={}_r-c={}\
+             _w={}_{}_r={}_ip={}_f={}",
+            model,
+            reference_net.unwrap_or("no"),
             self.case,
             self.size.0,
             self.size.1,
@@ -56,10 +73,13 @@ impl OutputName<'_> {
             python(self.motion_speed),
             python(self.strength),
             python(self.video_guidance_scale),
-            first(&picture_names(pictures), 5),
-            if redraw { "True" } else { "False" },
+            first(&picture_names(condition), 5),
+            if redrawn { "True" } else { "False" },
             python(self.w_ind_noise),
             first(self.negative_prompt, 10),
+            first(&reference, 3),
+            first(&reference, 3),
+            first(&picture_names(face), 3),
         );
         stem.chars().filter(|c| !r#"\/:*?"<>|"#.contains(*c) && !c.is_control()).collect()
     }

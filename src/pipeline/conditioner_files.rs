@@ -11,6 +11,11 @@ use crate::files::Files;
 use crate::media::CLIP_SIZE;
 use crate::models::clip::vision::CLIPVisionConfig;
 
+/// How messages call the image encoder.
+pub(super) const IMAGE_ENCODER: &str = "image_encoder";
+/// How messages call the ReferenceNet.
+pub(super) const REFERENCE_NET: &str = "referencenet";
+
 /// The files of those networks of conditions that a model has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConditionerFiles {
@@ -88,20 +93,19 @@ impl ConditionerFiles {
         Ok(())
     }
 
-    /// What the networks weigh.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = NetworkSize> {
-        let network = |files: &Option<NetworkFiles>, name| files.as_ref().map(|n| n.size(name));
-        let adapter = |file: &Option<AdapterFile>, name| file.as_ref().map(|a| a.size(name));
-        let control_nets = self.control_nets.iter().map(|net| net.size("controlnet"));
-        network(&self.image_encoder, "image_encoder")
-            .into_iter()
-            .chain(adapter(&self.image_adapter, "image_proj"))
-            .chain(adapter(&self.face_adapter, "face_proj"))
-            .chain(network(&self.reference_net, "referencenet"))
-            .chain(control_nets)
-            .chain(self.pose_guider.as_ref().map(|weights| size_of("pose_guider", weights)))
-            .collect::<Vec<_>>()
-            .into_iter()
+    /// What the networks weigh, and whether they stay until the video is done.
+    pub(super) fn sizes(&self) -> Vec<(NetworkSize, bool)> {
+        let network = |files: &NetworkFiles, name| files.size(name);
+        let passing = [
+            self.image_encoder.as_ref().map(|files| network(files, IMAGE_ENCODER)),
+            self.image_adapter.as_ref().map(|file| file.size("image_proj")),
+            self.face_adapter.as_ref().map(|file| file.size("face_proj")),
+            self.reference_net.as_ref().map(|files| network(files, REFERENCE_NET)),
+        ];
+        let control_nets = self.control_nets.iter().map(|files| network(files, "controlnet"));
+        let pose_guider = self.pose_guider.iter().map(|weights| size_of("pose_guider", weights));
+        let staying = control_nets.chain(pose_guider).map(|size| (size, true));
+        passing.into_iter().flatten().map(|size| (size, false)).chain(staying).collect()
     }
 }
 

@@ -31,6 +31,7 @@ pub struct ModelFiles {
     unet: NetworkFiles,
     variant: Variant,
     pub(super) conditioners: ConditionerFiles,
+    reference_net: Option<String>,
 }
 
 /// Configuration and weights of a network.
@@ -82,6 +83,7 @@ impl ModelFiles {
             unet,
             variant,
             conditioners: ConditionerFiles::open(files, &spec.conditioners)?,
+            reference_net: spec.conditioners.reference_net_name(),
         })
     }
 
@@ -103,6 +105,21 @@ impl ModelFiles {
             self.name = format!("{}+{}", self.name, choice.label());
         }
         Ok(self)
+    }
+
+    /// The name of its ReferenceNet, if it has one.
+    pub fn reference_net(&self) -> Option<&str> {
+        self.reference_net.as_deref()
+    }
+
+    /// Whether it can read pictures like words.
+    pub fn sees_pictures(&self) -> bool {
+        self.conditioners.image_encoder.is_some()
+    }
+
+    /// Whether it can read faces like words.
+    pub fn reads_faces(&self) -> bool {
+        self.conditioners.face_adapter.is_some()
     }
 
     /// The denoiser: its configuration and its weights, with the branches that adapters of pictures

@@ -80,7 +80,7 @@ impl Engine {
                 };
                 if let ImageProjection::Whole(projection) = projection {
                     let projection = projection.get(watch)?;
-                    check_width("ipadapter-image", &embeds, projection.embeddings_dim())?;
+                    check_width("ipadapter-image", embeds.dims()[1], projection.embeddings_dim())?;
                     guided(embeds, copies, |embeds| projection.forward(embeds))
                 } else {
                     guided(embeds, copies, |embeds| embeds.unsqueeze_dim(1))
@@ -128,8 +128,12 @@ impl Engine {
     ) -> Result<Option<ImagePrompt>> {
         let Some(projection) = &self.conditioners.face_adapter else { return Ok(None) };
         let projection = projection.get(watch)?;
-        let embeds = prompt.embeddings.clone().to_device(&self.device).cast(self.dtype);
-        check_width("face-embedding", &embeds, projection.embeddings_dim())?;
+        let (faces, width) = (&prompt.embeddings, projection.embeddings_dim());
+        for face in faces {
+            check_width("face-embedding", face.len(), width)?;
+        }
+        let embeds = TensorData::new(faces.concat(), [faces.len(), width]);
+        let embeds = Tensor::<2>::from_data(embeds, &self.device).cast(self.dtype);
         let tokens = guided(embeds, copies, |embeds| projection.forward(embeds));
         Ok(Some(ImagePrompt { tokens, scale: prompt.scale }))
     }
@@ -187,8 +191,7 @@ fn guided<const D: usize>(
 }
 
 /// Whether embeddings have as many numbers as their projection takes.
-fn check_width(option: &'static str, embeds: &Tensor<2>, wanted: usize) -> Result<()> {
-    let [_, given] = embeds.dims();
+fn check_width(option: &'static str, given: usize, wanted: usize) -> Result<()> {
     if given == wanted {
         return Ok(());
     }

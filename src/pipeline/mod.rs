@@ -36,11 +36,11 @@ pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
 pub use guidance::{Guidance, GuidanceMethod};
-pub use memory::{MemoryPlan, NetworkMemory};
+pub use memory::{MemoryPlan, NetworkMemory, PhaseMemory};
 pub use noise::{Noise, NoiseType};
 pub use open::AllowMissing;
 pub use plan::Plan;
-pub use prepare::{Length, TaskDefaults};
+pub use prepare::{Length, TaskDefaults, TaskPictures};
 pub use request::{
     ConditionFrames, FacePrompt, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling,
     Size, VisionCondition,

@@ -10,7 +10,7 @@ use crate::models::unet_2d::UNet2DEncoderConfig;
 use crate::models::unet_3d::UNet3DConditionModelConfig;
 use crate::models::vae::AutoencoderKL;
 use crate::pipeline::adapter_files::{AdapterFile, AdapterKind};
-use crate::pipeline::conditioner_files::ConditionerFiles;
+use crate::pipeline::conditioner_files::{ConditionerFiles, IMAGE_ENCODER, REFERENCE_NET};
 use crate::pipeline::files::NetworkFiles;
 use crate::pipeline::open::Loader;
 use crate::pipeline::slot::Slot;
@@ -70,7 +70,7 @@ impl Loader {
         }
         fit.check_levels(&config.encoder, &files.origin)?;
         let init = move |device: &_| config.init(device);
-        self.slot("referencenet", referencenet::KEYS, &files.weights, init)
+        self.slot(REFERENCE_NET, referencenet::KEYS, &files.weights, init)
     }
 
     fn image_adapter(
@@ -81,7 +81,7 @@ impl Loader {
         let encoder = files.image_encoder.as_ref().map(|encoder| {
             let config: CLIPVisionConfig = encoder.parse()?;
             let init = move |device: &_| config.init(device);
-            self.slot("image_encoder", vision::KEYS, &encoder.weights, init)
+            self.slot(IMAGE_ENCODER, vision::KEYS, &encoder.weights, init)
         });
         let encoder = encoder.transpose()?;
         let Some(file) = &files.image_adapter else {

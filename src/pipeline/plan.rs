@@ -119,14 +119,23 @@ fn check_conditions(request: &Request, total: usize) -> Result<()> {
         let reason = format!("{} is not a number from 0", request.motion_speed);
         return Err(Error::request("motion-speed", reason));
     }
+    let scale = |option, scale: f64| {
+        if scale.is_finite() && scale >= 0.0 {
+            return Ok(());
+        }
+        Err(Error::request(option, format!("{scale} is not a number from 0")))
+    };
     if let Some(prompt) = &request.image_prompt {
         if prompt.pictures.is_empty() {
             return Err(Error::request("ipadapter-image", "an image prompt needs a picture"));
         }
-        if !(prompt.scale.is_finite() && prompt.scale >= 0.0) {
-            let reason = format!("{} is not a number from 0", prompt.scale);
-            return Err(Error::request("ip-adapter-scale", reason));
+        scale("ip-adapter-scale", prompt.scale)?;
+    }
+    if let Some(prompt) = &request.face_prompt {
+        if prompt.embeddings.is_empty() {
+            return Err(Error::request("face-embedding", "a face prompt needs a face"));
         }
+        scale("ip-adapter-face-scale", prompt.scale)?;
     }
     for control in &request.controls {
         control.validate(total)?;

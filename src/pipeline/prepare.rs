@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::media::Frame;
 use crate::pipeline::plan::MAX_SIDE;
 use crate::pipeline::{
-    FirstFrame, Guidance, Plan, Request, Sampling, Size, Text2Video, VisionCondition,
+    ConditionFrames, FacePrompt, FirstFrame, Guidance, PicturePrompt, Plan, PromptPictures,
+    Request, Sampling, Size, Text2Video, VisionCondition,
 };
 use crate::prompt::fill_template;
 
@@ -41,6 +42,27 @@ pub struct TaskDefaults {
     pub negative_prompts: NegativePrompts,
 }
 
+/// The pictures of a task, read. Without a reference or an image prompt the condition pictures are
+/// that too, if the model has a network for it.
+#[derive(Clone, Debug, Default)]
+pub struct TaskPictures {
+    /// The first frames.
+    pub condition: Vec<Frame>,
+    /// For the ReferenceNet.
+    pub reference: Vec<Frame>,
+    /// For the IP-Adapter.
+    pub image_prompt: Vec<Frame>,
+    /// For the face adapter.
+    pub faces: Option<FacePrompt>,
+}
+
+/// Nothing but first frames.
+impl From<Vec<Frame>> for TaskPictures {
+    fn from(condition: Vec<Frame>) -> Self {
+        Self { condition, ..Self::default() }
+    }
+}
+
 /// How the length of a video is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -51,13 +73,27 @@ pub enum Length {
 }
 
 impl TaskDefaults {
-    /// The videos of `task`: one, or one for each prompt that its template stands for. They begin
-    /// with `pictures`, where there are any.
+    /// The videos of `task` with its `pictures`: one, or one for each prompt that its template stands
+    /// for.
     ///
     /// # Errors
     /// When a value of the task or of the run cannot work.
-    pub fn prepare(&self, task: &Task, pictures: Vec<Frame>) -> Result<Vec<Text2Video>> {
+    pub fn prepare(
+        &self,
+        task: &Task,
+        pictures: impl Into<TaskPictures>,
+    ) -> Result<Vec<Text2Video>> {
+        let TaskPictures { condition: pictures, reference, image_prompt, faces } = pictures.into();
         let mut video = self.video.clone();
+        video.shot.reference =
+            (!reference.is_empty()).then_some(ConditionFrames::Pictures(reference));
+        video.shot.image_prompt = (!image_prompt.is_empty()).then(|| PicturePrompt {
+            pictures: PromptPictures::Pictures(image_prompt),
+            scale: video.ip_adapter_scale,
+            only: video.prompt_only_use_image_prompt,
+        });
+        video.shot.face_prompt = faces;
+        video.shot.motion_speed = task.motion_speed.unwrap_or(video.shot.motion_speed);
         video.shot.size = self.size(task, pictures.first())?;
         let negative = task.video_negative_prompt.as_ref().unwrap_or(&self.video_negative_prompt);
         video.shot.prompt.negative = self.negative(negative)?;
@@ -180,6 +216,8 @@ impl TaskDefaults {
                 fix_condition_images: false,
                 fixed_refer_image: true,
                 fixed_ip_adapter_image: true,
+                ip_adapter_scale: 1.0,
+                prompt_only_use_image_prompt: false,
                 need_hist_match: false,
                 fps: settings.fps as f32,
             },

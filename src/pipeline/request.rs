@@ -201,8 +201,8 @@ impl PicturePrompt {
 /// Faces that are read like words (IP-Adapter FaceID).
 #[derive(Clone, Debug)]
 pub struct FacePrompt {
-    /// Whose faces they are: ArcFace's embeddings of k faces, normalised, `[k, id_embeddings_dim]`.
-    pub embeddings: Tensor<2>,
+    /// Whose faces they are: ArcFace's normalised embedding of each.
+    pub embeddings: Vec<Vec<f32>>,
     /// How much they count beside the words. Default 1.
     pub scale: f64,
 }

@@ -31,6 +31,10 @@ pub struct Text2Video {
     pub fixed_refer_image: bool,
     /// The same of the image prompt.
     pub fixed_ip_adapter_image: bool,
+    /// How much pictures count that become the image prompt because none is given. Default 1.
+    pub ip_adapter_scale: f64,
+    /// Whether they stand in place of the words ([`PicturePrompt::only`]). Default false.
+    pub prompt_only_use_image_prompt: bool,
     /// Whether the colours of every frame are matched to the first frame's.
     pub need_hist_match: bool,
     /// Frames a second of the written video.
@@ -50,6 +54,8 @@ pub struct FirstFrame {
     pub with_reference: bool,
     /// Whether it goes by the shot's given image prompt. Default true.
     pub with_image_prompt: bool,
+    /// Whether it goes by the shot's faces. Default true.
+    pub with_face: bool,
 }
 
 impl Default for FirstFrame {
@@ -60,6 +66,7 @@ impl Default for FirstFrame {
             guidance_scale: 7.5,
             with_reference: true,
             with_image_prompt: true,
+            with_face: true,
         }
     }
 }
@@ -73,7 +80,8 @@ impl Pipeline {
         let sampling = video.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         video.check_chain()?;
-        let fitted = video.fitted_shot();
+        let mut fitted = video.fitted_shot();
+        self.engine.show_condition(&mut fitted, video, false).await?;
         let still = video.still(&fitted);
         let (text, still_text) = self.texts(&fitted, still.as_ref(), watch).await?;
         let made = match still.zip(still_text) {
@@ -82,7 +90,7 @@ impl Pipeline {
             }
             None => None,
         };
-        let mut shot = self.engine.first_shot(fitted, made).await?;
+        let mut shot = self.engine.first_shot(fitted, made, video).await?;
         let mut look = self.engine.look(&shot, &text, watch).await?;
         let mut frames = Vec::new();
         for index in 0..video.shots {
@@ -180,6 +188,7 @@ impl FirstFrame {
             guidance: Guidance { scale: self.guidance_scale, end: None, ..Guidance::default() },
             reference: shot.reference.filter(|_| self.with_reference),
             image_prompt: shot.image_prompt.filter(|_| self.with_image_prompt),
+            face_prompt: shot.face_prompt.filter(|_| self.with_face),
             ..shot
         };
         still.prompt.negative.clone_from(&self.negative);
@@ -226,6 +235,7 @@ impl Engine {
         &self,
         mut shot: Request,
         made: Option<Shot>,
+        video: &Text2Video,
     ) -> Result<Request> {
         let redrawn = made.is_some() && shot.vision.is_some();
         if let Some(made) = made {
@@ -242,15 +252,27 @@ impl Engine {
                 positions: given.map_or_else(Vec::new, |given| given.positions),
             });
         }
-        let Some(vision) = &shot.vision else { return Ok(shot) };
-        let seen = vision.frames.clone();
-        if redrawn || shot.reference.is_none() {
-            self.show_reference(&mut shot, &seen);
-        }
-        if redrawn || shot.image_prompt.is_none() {
-            self.show_image_prompt(&mut shot, &seen).await?;
-        }
+        self.show_condition(&mut shot, video, redrawn).await?;
         Ok(shot)
+    }
+
+    /// Makes the condition frames of `shot` its reference and its image prompt: where it has none, or
+    /// in the place of `all` that it has.
+    pub(super) async fn show_condition(
+        &self,
+        shot: &mut Request,
+        video: &Text2Video,
+        all: bool,
+    ) -> Result<()> {
+        let Some(vision) = &shot.vision else { return Ok(()) };
+        let seen = vision.frames.clone();
+        if all || shot.reference.is_none() {
+            self.show_reference(shot, &seen);
+        }
+        if all || shot.image_prompt.is_none() {
+            self.show_image_prompt(shot, &seen, video).await?;
+        }
+        Ok(())
     }
 
     /// The shot that follows `done`, which `shot` asked for.
@@ -269,7 +291,7 @@ impl Engine {
             self.show_reference(&mut shot, &tail);
         }
         if !video.fixed_ip_adapter_image {
-            self.show_image_prompt(&mut shot, &tail).await?;
+            self.show_image_prompt(&mut shot, &tail, video).await?;
         }
         if !video.fix_condition_images {
             shot.vision = Some(VisionCondition { frames: tail, positions: Vec::new() });
@@ -295,6 +317,7 @@ impl Engine {
         &self,
         shot: &mut Request,
         frames: &ConditionFrames,
+        video: &Text2Video,
     ) -> Result<()> {
         let adapter = self.conditioners.image_adapter.as_ref();
         if adapter.is_none_or(|adapter| adapter.encoder.is_none()) {
@@ -306,10 +329,8 @@ impl Engine {
             }
             ConditionFrames::Pictures(pictures) => pictures.clone(),
         });
-        shot.image_prompt = Some(match shot.image_prompt.take() {
-            Some(prompt) => PicturePrompt { pictures, ..prompt },
-            None => PicturePrompt::new(pictures),
-        });
+        let (scale, only) = (video.ip_adapter_scale, video.prompt_only_use_image_prompt);
+        shot.image_prompt = Some(PicturePrompt { pictures, scale, only });
         Ok(())
     }
 }

@@ -95,7 +95,7 @@ impl Pipeline {
             if let Some(text) = still_text.take() {
                 let still = video.still(&shot, &chunk);
                 let made = self.engine.denoise(&still, text, &mut generator, watch).await?;
-                shot = self.begun_by(shot, made).await?;
+                shot = self.begun_by(shot, made, video).await?;
             }
             if let Some(done) = &before.done {
                 shot = self.continued(shot, done, video).await?;
@@ -133,14 +133,8 @@ impl Pipeline {
         shot.motion_speed = video.source.sample_rate as f64;
         if let Some(vision) = &mut shot.vision {
             vision.positions.clear();
-            let frames = vision.frames.clone();
-            if shot.reference.is_none() {
-                self.engine.show_reference(&mut shot, &frames);
-            }
-            if shot.image_prompt.is_none() {
-                self.engine.show_image_prompt(&mut shot, &frames).await?;
-            }
         }
+        self.engine.show_condition(&mut shot, &video.base, false).await?;
         if video.base.n_vision_condition == 0 {
             shot.vision = None;
         }
@@ -149,9 +143,14 @@ impl Pipeline {
 
     /// `shot` with the first frame that was `made` for it; its reference and image prompt, where it
     /// has them, become this frame.
-    async fn begun_by(&self, mut shot: Request, made: Shot) -> Result<Request> {
+    async fn begun_by(
+        &self,
+        mut shot: Request,
+        made: Shot,
+        video: &Video2Video,
+    ) -> Result<Request> {
         let frames = ConditionFrames::Latents(made.latents);
-        self.show_anew(&mut shot, &frames, (true, true)).await?;
+        self.show_anew(&mut shot, &frames, video, (true, true)).await?;
         shot.vision = Some(VisionCondition { frames, positions: Vec::new() });
         Ok(shot)
     }
@@ -168,7 +167,7 @@ impl Pipeline {
         }
         let tail = ConditionFrames::Latents(done.tail(video.base.n_vision_condition));
         let renewed = (!video.base.fixed_refer_image, !video.base.fixed_ip_adapter_image);
-        self.show_anew(&mut shot, &tail, renewed).await?;
+        self.show_anew(&mut shot, &tail, video, renewed).await?;
         if !video.base.fix_condition_images {
             shot.vision = Some(VisionCondition::latents(done.tail(1)));
         }
@@ -180,13 +179,14 @@ impl Pipeline {
         &self,
         shot: &mut Request,
         frames: &ConditionFrames,
+        video: &Video2Video,
         (reference, image_prompt): (bool, bool),
     ) -> Result<()> {
         if reference && shot.reference.is_some() {
             self.engine.show_reference(shot, frames);
         }
         if image_prompt && shot.image_prompt.is_some() {
-            self.engine.show_image_prompt(shot, frames).await?;
+            self.engine.show_image_prompt(shot, frames, &video.base).await?;
         }
         Ok(())
     }

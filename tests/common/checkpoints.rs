@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base/          model_index.json, scheduler/, tokenizer/, text_encoder/, unet/ (2-D), vae/
-//! motion/musev/  unet/ (3-D, all of its tensors)
+//! motion/musev/  unet/ (3-D, all of its tensors); of the other variant motion/musev_referencenet/
 //! ```
 //!
 //! Tensors are written one block at a time, so the production size needs no memory.
@@ -109,7 +109,11 @@ pub(crate) fn write_checkpoint(root: &Path, sizes: &Sizes) -> io::Result<()> {
     let flat_config = two_dimensional(class("UNet2DConditionModel", &sizes.unet)?);
     write_network(&base.join("unet"), &flat_config, diffusers, &spatial)?;
     let unet_config = class("UNet3DConditionModel", &sizes.unet)?;
-    write_network(&root.join("motion/musev/unet"), &unet_config, diffusers, &unet)?;
+    let motion = match sizes.unet.variant.need_refer_emb {
+        true => "motion/musev_referencenet",
+        false => "motion/musev",
+    };
+    write_network(&root.join(motion).join("unet"), &unet_config, diffusers, &unet)?;
 
     write_scheduler(&base.join("scheduler"))?;
     write_tokenizer(&base.join("tokenizer"))?;
@@ -126,9 +130,11 @@ pub(crate) fn write_checkpoint(root: &Path, sizes: &Sizes) -> io::Result<()> {
 
 /// Whether a tensor of the 3-D UNet belongs to the motion module alone.
 pub(crate) fn is_motion(name: &str) -> bool {
-    ["temp_convs", "temp_attentions", "transformer_in", "frame_embedding"]
-        .iter()
-        .any(|part| name.split('.').any(|segment| segment == *part))
+    let parts = ["temp_convs", "temp_attentions", "transformer_in", "frame_embedding"];
+    let is_part = |segment: &str| {
+        parts.contains(&segment) || segment.ends_with("refer_emb_attns") || segment.ends_with("_ip")
+    };
+    name.split('.').any(is_part)
 }
 
 /// Writes float16 tensors as safetensors, block by block. Weights have the variance that keeps
@@ -199,14 +205,19 @@ fn uniform(state: &mut u64) -> f32 {
     ((mixed >> 40) as f32 / (1u64 << 23) as f32) - 1.0
 }
 
-fn write_network(folder: &Path, config: &Value, file: &str, tensors: &Tensors) -> io::Result<()> {
+pub(crate) fn write_network(
+    folder: &Path,
+    config: &Value,
+    file: &str,
+    tensors: &Tensors,
+) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     write_json(&folder.join("config.json"), config)?;
     write_safetensors(&folder.join(file), tensors)
 }
 
 /// A configuration with the class that diffusers would build from it.
-fn class(name: &str, config: &impl Serialize) -> io::Result<Value> {
+pub(crate) fn class(name: &str, config: &impl Serialize) -> io::Result<Value> {
     let mut config = serde_json::to_value(config)?;
     config["_class_name"] = name.into();
     Ok(config)

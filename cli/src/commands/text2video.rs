@@ -32,10 +32,10 @@ pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow
     let models = models::models(&args.model, &args.conditioners)?;
     // Only tables name several models, and theirs have the same settings.
     let settings = settings::in_force(args, &models[0].settings);
-    let videos = jobs::videos(args, &settings, tasks)?;
+    let videos = jobs::videos(args, (&settings, &models[0]), tasks)?;
     let mut work = Vec::new();
     for model in models {
-        let jobs = jobs::jobs((args, &settings), &videos, &model.name, &mut progress)?;
+        let jobs = jobs::jobs((args, &settings), &videos, &model, &mut progress)?;
         work.push((model, jobs));
     }
     work.retain(|(_, jobs)| !jobs.is_empty());

@@ -102,7 +102,7 @@ fn the_cpu_and_a_graphics_adapter_make_the_same_video() {
 }
 
 /// The levels of all pictures in `folder`, one after the other.
-fn frames(folder: &Path) -> Vec<u8> {
+pub(crate) fn frames(folder: &Path) -> Vec<u8> {
     let read = |name: String| musev::read_frame(&folder.join(name)).expect("it was written").data;
     super::sandbox::list(folder).into_iter().flat_map(read).collect()
 }

@@ -60,7 +60,7 @@ pub(super) async fn shot_chain(case: &Case, device: &Device) -> Result<Vec<Compa
         made = Some(shot);
     }
     let text = text(&inputs, "video_", run.video_guidance_scale, device)?;
-    let mut shot = engine.first_shot(fitted, made).await?;
+    let mut shot = engine.first_shot(fitted, made, &video).await?;
     for index in 0..video.shots {
         let mut noise = noise(calls.len())?;
         let done = engine.denoise(&shot, text.clone(), &mut noise, &mut Unwatched).await?;
@@ -127,6 +127,8 @@ fn video(inputs: &Tensors, run: &Chain, device: &Device) -> Result<Text2Video> {
         fix_condition_images: run.fix_condition_images,
         fixed_refer_image: run.fixed_refer_image,
         fixed_ip_adapter_image: true,
+        ip_adapter_scale: 1.0,
+        prompt_only_use_image_prompt: false,
         need_hist_match: false,
         fps: 4.0,
     })

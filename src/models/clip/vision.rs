@@ -118,6 +118,15 @@ impl CLIPVisionConfig {
             .finish()
     }
 
+    /// About how many numbers of activations exist at once while it looks at `pictures` pictures.
+    pub fn working_elements(&self, pictures: usize) -> usize {
+        /// Tensors of the states' width in a layer: residual, input, queries, keys, values, output.
+        const IN_ATTENTION: usize = 6;
+        let tokens = 1 + (self.image_size / self.patch_size).pow(2);
+        let input = COLOURS * self.image_size.pow(2);
+        pictures * (input + tokens * (IN_ATTENTION * self.hidden_size + self.intermediate_size))
+    }
+
     /// A [`CLIPVisionModelWithProjection`] with random weights.
     pub fn init(&self, device: &Device) -> CLIPVisionModelWithProjection {
         let (hidden, patch) = (self.hidden_size, self.patch_size);

@@ -85,6 +85,17 @@ impl UNet2DEncoderConfig {
         std::iter::once(self.block_out_channels[0]).chain(blocks).collect()
     }
 
+    /// Numbers in all its features of `images` images with latents of `height` x `width`.
+    pub(crate) fn feature_elements(&self, images: usize, [height, width]: [usize; 2]) -> usize {
+        let last = self.block_out_channels.len() - 1;
+        let level = |(i, channels): (usize, &usize)| {
+            let at = |i: usize| (height >> i).max(1) * (width >> i).max(1) * channels;
+            self.layers_per_block * at(i) + if i < last { at(i + 1) } else { at(i) }
+        };
+        let levels = self.block_out_channels.iter().enumerate().map(level).sum::<usize>();
+        images * (self.block_out_channels[0] * height * width + levels)
+    }
+
     /// Length of the time embedding.
     pub(super) fn embed_dim(&self) -> usize {
         4 * self.block_out_channels[0]

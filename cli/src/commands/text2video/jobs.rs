@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use musev::{
-    Error, Format, Frame, ModelSettings, OutputName, Result, Task, TaskFile, TaskImages, Text2Video,
+    Error, Format, ModelFiles, ModelSettings, OutputName, OutputPictures, Result, Task, TaskFile,
+    TaskImages, Text2Video,
 };
 use serde_json::json;
 
 use super::options::{Input, Text2videoArgs};
 use super::settings;
-use crate::commands::options::Output;
+use crate::commands::options::{Chosen, Output};
 use crate::progress::Progress;
 
 /// The largest seed that is taken when none is given: the original's.
@@ -20,6 +21,8 @@ const LARGEST_RANDOM_SEED: u64 = 100_000_000;
 /// A video with the task it belongs to.
 pub(crate) struct TaskVideo {
     task: Task,
+    /// What it is to look like.
+    chosen: Chosen,
     video: Text2Video,
 }
 
@@ -58,16 +61,23 @@ pub(crate) fn nothing_matched(input: &Input) -> Result<String> {
     Ok(format!("target-datas: no task is called {wanted}; the file has {known}"))
 }
 
-/// The videos of `tasks`, checked as far as they can be without a model.
+/// The videos of `tasks`, checked as far as they can be without weights. Of `model` it counts which
+/// networks it has.
 pub(crate) fn videos(
     args: &Text2videoArgs,
-    settings: &ModelSettings,
+    (settings, model): (&ModelSettings, &ModelFiles),
     tasks: Vec<Task>,
 ) -> anyhow::Result<Vec<TaskVideo>> {
+    args.pictures.check(model)?;
     let defaults = settings::defaults(args, settings)?;
     let mut all = Vec::new();
     for task in tasks {
-        let prepare = || defaults.prepare(&task, pictures(&task, args.input.no_condition_image)?);
+        let condition = match args.input.no_condition_image {
+            true => &[],
+            false => task.images.condition_images.as_slice(),
+        };
+        let chosen = args.pictures.chosen(&task, condition, model);
+        let prepare = || defaults.prepare(&task, args.pictures.read(&chosen, condition, model)?);
         let videos = match &args.input.tasks {
             Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
             None => prepare()?,
@@ -77,18 +87,18 @@ pub(crate) fn videos(
                 let mut video = video.clone();
                 let seed = args.sampling.seed.map(|seed| seed.wrapping_add(repeat));
                 video.shot.sampling.seed = seed.unwrap_or_else(random_seed);
-                all.push(TaskVideo { task: task.clone(), video });
+                all.push(TaskVideo { task: task.clone(), chosen: chosen.clone(), video });
             }
         }
     }
     Ok(all)
 }
 
-/// `videos` made with the model called `model`, those aside that are there already.
+/// `videos` made with `model`, those aside that are there already.
 pub(crate) fn jobs(
     (args, settings): (&Text2videoArgs, &ModelSettings),
     videos: &[TaskVideo],
-    model: &str,
+    model: &ModelFiles,
     progress: &mut Progress,
 ) -> Result<Vec<Job>> {
     let job = |video| job((args, settings), video, model);
@@ -121,7 +131,7 @@ pub(crate) fn check<'a>(jobs: impl Iterator<Item = &'a Job>, output: &Output) ->
 fn job(
     (args, settings): (&Text2videoArgs, &ModelSettings),
     video: &TaskVideo,
-    model: &str,
+    model: &ModelFiles,
 ) -> Result<Job> {
     let (path, format) = match &args.output.output {
         Some(path) => (path.clone(), Format::from_extension(path)?),
@@ -138,20 +148,20 @@ fn job(
         format,
         save_images: args.output.save_images && format != Format::Png,
         write_info: args.output.write_info,
-        comment: video.video.summary(model),
+        comment: video.video.summary(&model.name),
     })
 }
 
 fn output_name(
     (args, settings): (&Text2videoArgs, &ModelSettings),
     video: &TaskVideo,
-    model: &str,
+    model: &ModelFiles,
 ) -> String {
-    let TaskVideo { task, video } = video;
+    let TaskVideo { task, chosen, video } = video;
     let negative = args.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
     let sampling = &video.shot.sampling;
     OutputName {
-        model,
+        model: (&model.name, model.reference_net()),
         case: &task.name,
         size: (video.shot.size.width, video.shot.size.height),
         time_size: video.shot.frames,
@@ -159,10 +169,15 @@ fn output_name(
         seed: sampling.seed,
         prompt: &video.shot.prompt.positive,
         img_weight: task.img_weight.unwrap_or(settings.img_weight),
-        motion_speed: task.motion_speed.unwrap_or(args.compatibility.motion_speed),
+        motion_speed: video.shot.motion_speed,
         strength: args.compatibility.strength,
         video_guidance_scale: settings.video_guidance_scale,
-        condition: (&task.images.condition_images, video.redraw_condition_image),
+        pictures: OutputPictures {
+            condition: &task.images.condition_images,
+            redrawn: video.redraw_condition_image,
+            reference: &chosen.reference,
+            face: &chosen.face,
+        },
         w_ind_noise: sampling.noise.w_ind_noise,
         negative_prompt: task.video_negative_prompt.as_ref().unwrap_or(negative),
     }
@@ -178,13 +193,6 @@ fn is_done(job: &Job, output: &Output, progress: &mut Progress) -> bool {
         progress.tell(&json!({ "event": "skipped", "path": path }));
     }
     is_done
-}
-
-fn pictures(task: &Task, leave_out: bool) -> Result<Vec<Frame>> {
-    if leave_out {
-        return Ok(Vec::new());
-    }
-    task.images.condition_images.iter().map(|path| musev::read_frame(path)).collect()
 }
 
 /// A number that nobody can foresee, as far as one process needs it: the keys of the standard

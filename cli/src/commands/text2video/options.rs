@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::commands::options::values::finite;
 use crate::commands::options::{
-    Conditioners, DeviceOptions, FirstFrame, Model, Motion, Output, Sampling, Windows,
+    Conditioners, DeviceOptions, FirstFrame, Model, Motion, Output, Pictures, Sampling, Windows,
 };
 
 /// Options of `musev text2video`.
@@ -27,6 +27,8 @@ pub(crate) struct Text2videoArgs {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) conditioners: Conditioners,
+    #[command(flatten)]
+    pub(crate) pictures: Pictures,
     #[command(flatten)]
     pub(crate) sampling: Sampling,
     #[command(flatten)]
@@ -93,9 +95,6 @@ pub(crate) struct Input {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Compatibility: accepted, without effect on these videos")]
 pub(crate) struct Compatibility {
-    /// Speed of the motion; only models with a ReferenceNet know it, but it is in the file name.
-    #[arg(long, value_name = "X", default_value_t = 8.0, value_parser = finite, allow_negative_numbers = true)]
-    pub(crate) motion_speed: f64,
     /// Strength of redrawing; it has no effect in the original, but it is in the file name.
     #[arg(long, value_name = "X", default_value_t = 0.8, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) strength: f64,
@@ -111,6 +110,12 @@ pub(crate) struct Compatibility {
     /// Factor of a frame interpolation that the original never does.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) interpolation_factor: u32,
+    /// How much FaceIn counts; there is no model of it.
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) facein_scale: f64,
+    /// Redraw without FaceIn; there is no model of it.
+    #[arg(long)]
+    pub(crate) no_redraw_with_facein: bool,
     /// Record noise between shots of video2video.
     #[arg(long)]
     pub(crate) record_mid_video_noises: bool,

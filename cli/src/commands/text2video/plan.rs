@@ -40,10 +40,17 @@ fn print(plan: &MemoryPlan, name: &str, (device, is_cpu): (&str, bool)) -> io::R
     writeln!(out, "{name}, on {device}")?;
     let mut row = |part: &str, bytes: u64, on_device: bool| {
         let place = if on_device && !is_cpu { "device" } else { "memory" };
-        writeln!(out, "  {part:<24} {:>9.1} MB  {place}", bytes as f64 / 1e6)
+        writeln!(out, "  {part:<27} {:>9.1} MB  {place}", bytes as f64 / 1e6)
     };
     for network in &plan.networks {
-        row(network.name, network.bytes, network.on_device)?;
+        let name = match network.stays {
+            true => network.name.to_owned(),
+            false => format!("{}, then dropped", network.name),
+        };
+        row(&name, network.bytes, network.on_device)?;
+    }
+    if plan.kept > 0 {
+        row("features of the reference", plan.kept, true)?;
     }
     row("denoising", plan.denoising, true)?;
     row("decoding", plan.decoding, true)?;
