@@ -43,8 +43,8 @@ pub use checkpoint::{
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, ModelChoice, ModelSettings,
-    ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice, Task, TaskFile, Variant,
-    checkpoint_root, lcm_lora, tokenizer_near,
+    ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice, Task, TaskFile,
+    TransformedName, Variant, checkpoint_root, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};

@@ -1,5 +1,7 @@
 //! A video in chunks: which frames each has, and what the clip that is made of it follows.
 
+use std::sync::Arc;
+
 use crate::detectors::{Detector, DetectorKind, Resolutions};
 use crate::error::{Error, Result};
 use crate::media::{Filter, Frame, crop_resize, crop_resize_bilinear};
@@ -8,8 +10,8 @@ use crate::pipeline::{Control, ControlInterval, Request, Size};
 /// The video that another one is made of.
 #[derive(Clone, Debug)]
 pub struct SourceVideo {
-    /// All its frames.
-    pub frames: Vec<Frame>,
+    /// All its frames; several videos may be made of them.
+    pub frames: Arc<Vec<Frame>>,
     /// Every how many frames one is taken. It is the motion speed too, as in the original (quirk
     ///
     pub sample_rate: usize,
@@ -75,6 +77,11 @@ impl SourceVideo {
         self.controls.iter().map(|control| control.kind).chain(self.pose)
     }
 
+    /// How many networks follow it.
+    pub(super) fn networks(&self) -> usize {
+        self.kinds().count()
+    }
+
     /// The detectors for maps of `size`, one for each kind; none where the video has the maps.
     fn detectors(&self, size: Size, seed: u64) -> Result<Vec<Detector>> {
         let resolutions = Resolutions::of(size.width, size.height);
@@ -121,7 +128,7 @@ impl SourceVideo {
             self.detectors(size, request.sampling.seed)?
         };
         let mut maps = Vec::new();
-        for network in 0..self.kinds().count() {
+        for network in 0..self.networks() {
             let mut followed = Vec::with_capacity(frames.len() + 1);
             if let Some(picture) = before {
                 followed.push(map(&detectors[network], picture, size).await?);

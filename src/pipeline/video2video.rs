@@ -1,7 +1,8 @@
 //! A video made of another one, chunk by chunk: each continues the end of the one before.
 
+use crate::detectors::DetectorKind;
 use crate::error::{Error, Result};
-use crate::media::{Frame, Video, grid, match_video_to_first_frame};
+use crate::media::{Frame, Video, grid, grid_shape, match_video_to_first_frame};
 use crate::pipeline::chunks::{Chunk, chunk_places};
 use crate::pipeline::look::Look;
 use crate::pipeline::serial::{Serial, Trace};
@@ -206,6 +207,19 @@ impl Video2Video {
         self.chunk_places().len()
     }
 
+    /// How many videos are shown beside the made one.
+    pub(super) fn shown_beside(&self) -> usize {
+        let maps = if self.need_return_condition { self.source.networks() } else { 0 };
+        usize::from(self.need_return_videos) + maps
+    }
+
+    /// Width and height of [`Transformed::grid`].
+    pub fn grid_size(&self, columns: usize) -> (usize, usize) {
+        let (rows, columns) = grid_shape(1 + self.shown_beside(), columns);
+        let size = self.base.shot.size;
+        (columns * size.width, rows * size.height)
+    }
+
     /// Whether the first chunk has a frame more than the video: the condition picture.
     fn picture_comes_before(&self) -> bool {
         self.base.n_vision_condition > 0 && !self.source.has_condition
@@ -349,7 +363,11 @@ impl Video2Video {
             ("need_video2video".to_owned(), self.source.need_video2video.into()),
             (
                 "controlnet_name".to_owned(),
-                controls.iter().map(|control| control.kind.name()).collect(),
+                controls
+                    .iter()
+                    .map(|control| control.kind.name())
+                    .chain(self.source.pose.map(DetectorKind::name))
+                    .collect(),
             ),
             (
                 "controlnet_conditioning_scale".to_owned(),
