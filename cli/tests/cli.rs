@@ -25,5 +25,7 @@ mod sandbox;
 #[cfg(feature = "train")]
 #[path = "cli/train.rs"]
 mod train;
+#[path = "cli/video2video.rs"]
+mod video2video;
 #[path = "cli/videos.rs"]
 mod videos;

@@ -4,11 +4,11 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::image_tensor;
-use crate::media::{Filter, Frame, Video, crop_resize, match_video_to_first_frame};
+use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, Guidance, Mode, NoiseType, PicturePrompt, Pipeline, PromptPictures,
-    Request, Shot, Size, VisionCondition,
+    ConditionFrames, Engine, FirstFrame, PicturePrompt, Pipeline, PromptPictures, Request, Shot,
+    VisionCondition,
 };
 use crate::random::Generator;
 
@@ -39,36 +39,6 @@ pub struct Text2Video {
     pub need_hist_match: bool,
     /// Frames a second of the written video.
     pub fps: f32,
-}
-
-/// How a first frame is made when none is given.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FirstFrame {
-    /// Negative prompt.
-    pub negative: String,
-    /// Denoising steps.
-    pub steps: usize,
-    /// Constant guidance scale.
-    pub guidance_scale: f64,
-    /// Whether it takes its look from the shot's given reference. Default true.
-    pub with_reference: bool,
-    /// Whether it goes by the shot's given image prompt. Default true.
-    pub with_image_prompt: bool,
-    /// Whether it goes by the shot's faces. Default true.
-    pub with_face: bool,
-}
-
-impl Default for FirstFrame {
-    fn default() -> Self {
-        Self {
-            negative: String::new(),
-            steps: 30,
-            guidance_scale: 7.5,
-            with_reference: true,
-            with_image_prompt: true,
-            with_face: true,
-        }
-    }
 }
 
 impl Pipeline {
@@ -156,7 +126,7 @@ impl Text2Video {
 
     /// The shot that is repeated, its pictures cropped and resized.
     pub(crate) fn fitted_shot(&self) -> Request {
-        let mut shot = fitted(&self.shot);
+        let mut shot = self.shot.fitted();
         if self.n_vision_condition == 0 {
             shot.vision = None;
         }
@@ -176,55 +146,6 @@ impl Text2Video {
         let frames = source.as_ref().map_or(1, ConditionFrames::len);
         Some(self.first_frame.still(Request { frames, vision: None, ..shot }, source))
     }
-}
-
-impl FirstFrame {
-    /// The pictures that begin `shot`, as many as its frames, with `source` behind the noise.
-    pub(super) fn still(&self, shot: Request, source: Option<ConditionFrames>) -> Request {
-        let mut still = Request {
-            mode: Mode::Image,
-            vision: None,
-            source,
-            guidance: Guidance { scale: self.guidance_scale, end: None, ..Guidance::default() },
-            reference: shot.reference.filter(|_| self.with_reference),
-            image_prompt: shot.image_prompt.filter(|_| self.with_image_prompt),
-            face_prompt: shot.face_prompt.filter(|_| self.with_face),
-            ..shot
-        };
-        still.prompt.negative.clone_from(&self.negative);
-        still.sampling.steps = self.steps;
-        still.sampling.noise.noise_type = NoiseType::Random;
-        // The frames that the video follows begin with those of its first frames.
-        let followed = still.controls.iter_mut().map(|control| &mut control.frames);
-        for frames in followed.chain([&mut still.pose]) {
-            frames.truncate(still.frames);
-        }
-        still
-    }
-}
-
-/// `shot`, its pictures cropped and resized: also those that have its size already, which then lose
-/// their last row or column (quirk Q-9).
-pub(super) fn fitted(shot: &Request) -> Request {
-    let mut shot = shot.clone();
-    let Size { width, height } = shot.size;
-    let fit = |pictures: &mut Vec<Frame>| {
-        for picture in pictures {
-            *picture = crop_resize(picture, width, height, Filter::Lanczos);
-        }
-    };
-    let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
-    for frames in given.chain(&mut shot.reference) {
-        if let ConditionFrames::Pictures(pictures) = frames {
-            fit(pictures);
-        }
-    }
-    if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
-        &mut shot.image_prompt
-    {
-        fit(pictures);
-    }
-    shot
 }
 
 impl Engine {
