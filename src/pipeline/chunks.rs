@@ -122,22 +122,20 @@ impl SourceVideo {
         let at_size =
             |place: &usize| crop_resize_bilinear(&self.frames[*place], size.width, size.height);
         let frames: Vec<Frame> = places.iter().map(at_size).collect();
-        let detectors = if self.is_middle && before.is_none() {
-            Vec::new()
-        } else {
-            self.detectors(size, request.sampling.seed)?
-        };
+        if self.is_middle && before.is_none() {
+            let maps = vec![frames.clone(); self.networks()];
+            return Ok(Chunk { frames, maps });
+        }
         let mut maps = Vec::new();
-        for network in 0..self.networks() {
+        for detector in self.detectors(size, request.sampling.seed)? {
             let mut followed = Vec::with_capacity(frames.len() + 1);
             if let Some(picture) = before {
-                followed.push(map(&detectors[network], picture, size).await?);
+                followed.push(map(&detector, picture, size).await?);
             }
             for frame in &frames {
-                followed.push(if self.is_middle {
-                    frame.clone()
-                } else {
-                    map(&detectors[network], frame, size).await?
+                followed.push(match self.is_middle {
+                    true => frame.clone(),
+                    false => map(&detector, frame, size).await?,
                 });
             }
             maps.push(followed);
