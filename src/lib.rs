@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod config;
 #[cfg(not(target_family = "wasm"))]
 pub mod convert;
+pub mod detectors;
 pub mod device;
 pub mod doctor;
 pub mod error;
@@ -44,10 +45,12 @@ pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     Catalogue, CatalogueModel, ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, Licence,
     ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice,
-    Task, TaskFile, Variant, checkpoint_root, find_model, how_to_fetch, lcm_lora, tokenizer_near,
+    Task, TaskFile, TransformedName, Variant, checkpoint_root, find_model, how_to_fetch, lcm_lora,
+    tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
+pub use detectors::{Detector, DetectorKind, Resolutions};
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
     automatic_adapter, cpu_description, cuda_devices,
@@ -65,11 +68,11 @@ pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode,
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Control, ControlInterval, Event, FacePrompt, FirstFrame, Guidance,
-    GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise, NoiseType,
-    PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling, Size,
-    TaskDefaults, TaskPictures, Text2Video, Unwatched, VisionCondition, Watch, Window,
-    WindowSchedule,
+    ConditionFrames, Control, ControlInterval, Event, FacePrompt, FirstFrame, FollowedControl,
+    Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise,
+    NoiseType, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling,
+    SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video, Transformed,
+    Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, fill_template};
 pub use random::Rng;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const BELOW_PIPELINE: [&str; 14] = [
     "checkpoint",
     "config",
+    "detectors",
     "device",
     "files",
     "hub",
@@ -29,6 +30,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("checkpoint", vec!["files"]),
         ("config", vec!["files", "hub", "prompt"]),
         ("convert", with_pipeline.clone()),
+        ("detectors", vec!["checkpoint", "image_tensor", "media", "nn"]),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),

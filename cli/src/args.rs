@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::commands::pull;
 #[cfg(feature = "train")]
 use crate::commands::train;
-use crate::commands::{bench, convert, devices, doctor, inspect, text2video};
+use crate::commands::{bench, convert, detect, devices, doctor, inspect, text2video, video2video};
 
 /// Animates a picture, or a prompt, into a video of any length.
 #[derive(Debug, Parser)]
@@ -73,6 +73,14 @@ pub(crate) enum Command {
     /// frame is made from the prompt. Options of the original MuseV are known by its spelling too:
     /// --time_size is --time-size, and its --use_condition_image is --no-condition-image.
     Text2video(Box<text2video::Text2videoArgs>),
+    /// Make a video of another one, or the videos of a task file.
+    ///
+    /// With --controlnet-name the new video follows what is found in the frames of --video, or the
+    /// frames themselves with --video-is-middle. Options of the original MuseV are known by its
+    /// spelling too; its --video_has_condition is --no-video-has-condition.
+    Video2video(Box<video2video::Video2videoArgs>),
+    /// Make the control maps of a video or picture.
+    Detect(detect::DetectArgs),
     /// List the devices that can compute.
     Devices(devices::DevicesArgs),
     /// Tell what a checkpoint file or folder is, and what it lacks.
@@ -93,9 +101,11 @@ pub(crate) enum Command {
 }
 
 /// Switches that are on by default in the original, where naming them switches them off.
-const OFF_SWITCHES: [(&str, &str); 9] = [
+const OFF_SWITCHES: [(&str, &str); 11] = [
     ("use_condition_image", "no-condition-image"),
     ("need_img_based_video_noise", "no-img-based-video-noise"),
+    ("video_has_condition", "no-video-has-condition"),
+    ("end_to_end", "no-end-to-end"),
     ("fixed_refer_image", "no-fixed-refer-image"),
     ("fixed_ip_adapter_image", "no-fixed-ip-adapter-image"),
     ("fixed_refer_face_image", "no-fixed-refer-face-image"),

@@ -31,5 +31,7 @@ mod sandbox;
 #[cfg(feature = "train")]
 #[path = "cli/train.rs"]
 mod train;
+#[path = "cli/video2video.rs"]
+mod video2video;
 #[path = "cli/videos.rs"]
 mod videos;

@@ -20,7 +20,7 @@ pub use models::{
     ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora, tokenizer_near,
 };
 pub use negative_prompts::NegativePrompts;
-pub use output_name::{OutputName, OutputPictures};
+pub use output_name::{OutputName, OutputPictures, TransformedName};
 pub use task::Task;
 pub use task_file::{TaskFile, fission};
 

@@ -81,8 +81,82 @@ impl OutputName<'_> {
             first(&reference, 3),
             first(&picture_names(face), 3),
         );
-        stem.chars().filter(|c| !r#"\/:*?"<>|"#.contains(*c) && !c.is_control()).collect()
+        plain(&stem)
     }
+}
+
+/// What the name of a video made of another one tells.
+#[derive(Clone, Debug)]
+pub struct TransformedName<'a> {
+    /// `v2v` where the frames of the other guide it, `vm2v` where only control maps do.
+    pub kind: &'a str,
+    /// As in [`OutputName::model`].
+    pub model: (&'a str, Option<&'a str>),
+    /// Name of the task.
+    pub case: &'a str,
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    /// Frames of one chunk.
+    pub time_size: usize,
+    /// The most chunks.
+    pub n_batch: usize,
+    /// Steps of the video.
+    pub steps: usize,
+    /// Shares of the condition picture and of each frame in the initial noise.
+    pub noise: (f64, f64),
+    /// Seed.
+    pub seed: u64,
+    /// What is followed, with commas; empty for nothing.
+    pub controlnet: &'a str,
+    /// Strength and guidance of a made or redrawn first frame.
+    pub first_frame: (f64, f64),
+    /// Strength and guidance of the video.
+    pub video: (f64, f64),
+    /// The prompt as the text encoder gets it, and the video's negative prompt as it was named.
+    pub prompts: (&'a str, &'a str),
+    /// Its pictures; those of the condition are not in the name.
+    pub pictures: OutputPictures<'a>,
+}
+
+impl TransformedName<'_> {
+    /// The file name without extension, characters that some file systems refuse removed.
+    pub fn stem(&self) -> String {
+        let (model, reference_net) = self.model;
+        let (prompt, negative) = self.prompts;
+        let reference = picture_names(self.pictures.reference);
+        let stem = format!(
+            "{}_m={}_rm={}_c={}_w={}_h={}_t={}_n={}_vn={}_w={}_w={}_s={}_n={}_s={}_g={}_vs={}_vg={}\
+             _p={}_{}_r={}_ip={}_f={}",
+            self.kind,
+            model,
+            reference_net.unwrap_or("no"),
+            self.case,
+            self.size.0,
+            self.size.1,
+            self.time_size,
+            self.n_batch,
+            self.steps,
+            python(self.noise.0),
+            python(self.noise.1),
+            self.seed,
+            if self.controlnet.is_empty() { "None" } else { self.controlnet },
+            python(self.first_frame.0),
+            python(self.first_frame.1),
+            python(self.video.0),
+            python(self.video.1),
+            short_hash(prompt),
+            first(negative, 10),
+            first(&reference, 3),
+            first(&reference, 3),
+            first(&picture_names(self.pictures.face), 3),
+        );
+        plain(&stem)
+    }
+}
+
+/// `name` without characters that some file systems refuse.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !r#"\/:*?"<>|"#.contains(*c) && !c.is_control()).collect()
 }
 
 /// The first five digits of the MD5 of `text`.

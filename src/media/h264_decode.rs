@@ -53,6 +53,33 @@ pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Video> {
     stream.finish()?.video(Some((rate as f32).clamp(0.01, 1000.0)))
 }
 
+/// The codec of the first video track, where it is another than H.264.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn foreign_codec(bytes: &[u8]) -> Option<String> {
+    if bytes.get(4..8) != Some(b"ftyp") {
+        return None;
+    }
+    let mut demuxer = Mp4FileDemuxer::new();
+    demuxer.handle_input(Input { position: 0, data: bytes });
+    let tracks = demuxer.tracks().ok()?;
+    let track = tracks.iter().find(|track| track.kind == TrackKind::Video)?.track_id;
+    while let Some(sample) = demuxer.next_sample().ok()? {
+        if sample.track.track_id != track {
+            continue;
+        }
+        return match sample.sample_entry? {
+            SampleEntry::Avc1(_) => None,
+            entry => Some(name_of(entry)),
+        };
+    }
+    None
+}
+
+fn name_of(entry: &SampleEntry) -> String {
+    let codec = codec_string::from_sample_entry(entry);
+    codec.unwrap_or_else(|_| "something musev does not know".to_owned())
+}
+
 /// A stream on its way through the decoder.
 struct Stream<'a> {
     name: &'a str,
@@ -82,11 +109,9 @@ impl<'a> Stream<'a> {
     /// Takes the description of the samples that follow.
     fn configure(&mut self, entry: &SampleEntry) -> Result<()> {
         let SampleEntry::Avc1(entry) = entry else {
-            let codec = codec_string::from_sample_entry(entry);
-            let reason = format!(
-                "is compressed as {}; H.264 in MP4 is read, so convert it first",
-                codec.unwrap_or_else(|_| "something musev does not know".to_owned())
-            );
+            let codec = name_of(entry);
+            let reason =
+                format!("is compressed as {codec}; H.264 in MP4 is read, so convert it first");
             return Err(Error::media(self.name, reason));
         };
         check_size(self.name, u32::from(entry.visual.width), u32::from(entry.visual.height))?;

@@ -1,6 +1,8 @@
 //! Pictures and videos: reading, preparing and writing them. Pixels only, no tensors.
 
 mod color;
+#[cfg(not(target_family = "wasm"))]
+mod ffmpeg;
 mod format;
 mod frame;
 #[cfg(feature = "h264")]

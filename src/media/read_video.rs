@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::io::Cursor;
 #[cfg(not(target_family = "wasm"))]
+use std::io::Read;
+#[cfg(not(target_family = "wasm"))]
 use std::path::{Path, PathBuf};
 
 use image::codecs::gif::GifDecoder;
@@ -37,7 +39,8 @@ const PICTURES: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 /// not by name; or a folder of pictures in the order of their names, numbers by value.
 ///
 /// Transparent parts show `background`. The frame rate is that of the file's own timing, the mean
-/// where it varies, and [`FOLDER_FPS`] for pictures. A single picture is a video of one frame.
+/// where it varies, and [`FOLDER_FPS`] for pictures. A single picture is a video of one frame. Other
+/// videos are read by the program `ffmpeg`, where it is on the PATH.
 ///
 /// # Errors
 /// When the file or folder cannot be read, holds no such video, is damaged or absurdly large.
@@ -46,7 +49,7 @@ pub fn read_video(path: &Path, background: [u8; 3]) -> Result<Video> {
     let metadata = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
     let name = path.to_string_lossy();
     if !metadata.is_dir() {
-        return decode_video(&name, &read_file(path)?, background);
+        return read_one_file(path, &name, background);
     }
     let files = pictures(path)?;
     let mut frames = Frames::of(&name);
@@ -55,6 +58,43 @@ pub fn read_video(path: &Path, background: [u8; 3]) -> Result<Video> {
         frames.push(decode_frame_on(&name, &read_file(file)?, background)?, &name)?;
     }
     frames.video(Some(FOLDER_FPS))
+}
+
+/// The video in a file; one that is not of our formats as ffmpeg reads it.
+#[cfg(not(target_family = "wasm"))]
+fn read_one_file(path: &Path, name: &str, background: [u8; 3]) -> Result<Video> {
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
+    file.take(1 << 12).read_to_end(&mut head).map_err(|e| Error::io("read", path, e))?;
+    if !head.is_empty() && !is_known(&head) {
+        return super::ffmpeg::read(path, &format!("is no video musev reads itself ({ACCEPTED})"));
+    }
+    let bytes = read_file(path)?;
+    match foreign_codec(&bytes) {
+        Some(codec) => {
+            let reason = format!("is compressed as {codec}, and musev itself reads H.264 in MP4");
+            super::ffmpeg::read(path, &reason)
+        }
+        None => decode_video(name, &bytes, background),
+    }
+}
+
+/// Whether a file that begins so is of a format that musev reads itself, whole or damaged.
+#[cfg(not(target_family = "wasm"))]
+fn is_known(head: &[u8]) -> bool {
+    let is_mp4 = cfg!(feature = "h264") && head.get(4..8) == Some(b"ftyp");
+    is_mp4 || image::guess_format(head).is_ok_and(|format| format.reading_enabled())
+}
+
+/// The codec of an MP4 file that has no H.264.
+#[cfg(all(feature = "h264", not(target_family = "wasm")))]
+fn foreign_codec(bytes: &[u8]) -> Option<String> {
+    super::h264_decode::foreign_codec(bytes)
+}
+
+#[cfg(all(not(feature = "h264"), not(target_family = "wasm")))]
+fn foreign_codec(_bytes: &[u8]) -> Option<String> {
+    None
 }
 
 /// The video in the bytes of a file, as [`read_video`]; `name` is what errors call it.
@@ -236,6 +276,12 @@ impl<'a> Frames<'a> {
         }
         self.frames.push(frame);
         Ok(())
+    }
+
+    /// Whether none was added.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     /// The frames at `fps`, or at the mean rate of the times added.

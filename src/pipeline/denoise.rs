@@ -10,6 +10,7 @@ use crate::nn::frames::{fold, unfold};
 use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::latents::{insert_condition, remove_condition};
 use crate::pipeline::look::Look;
+use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::window::last_positions;
 use crate::pipeline::{Engine, Mode, Plan};
@@ -66,13 +67,21 @@ impl State {
 }
 
 impl Denoiser<'_> {
-    /// Latents of the generated frames after step `index`, its fresh noise not yet added.
+    /// Latents of the generated frames after step `index`, its fresh noise not yet added. What
+    /// `serial` takes up of the chunk before is in the prediction.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`] when `watch` breaks.
-    pub(crate) fn step(&self, state: State, index: usize, watch: &mut dyn Watch) -> Result<State> {
+    pub(crate) fn step(
+        &self,
+        state: State,
+        index: usize,
+        serial: &mut Serial,
+        watch: &mut dyn Watch,
+    ) -> Result<State> {
         let scaled = state.latents.clone() * self.scheduler.input_scale(index);
         let predicted = self.predict_noise(scaled, index, watch)?;
+        let predicted = serial.noise((index, self.plan.steps), predicted);
         let guidance_scale = self.plan.guidance.get(index).copied();
         Ok(state.advanced(self.scheduler, index, predicted, guidance_scale))
     }

@@ -13,6 +13,7 @@ use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::denoise::{Denoiser, State};
 use crate::pipeline::latents::insert_condition;
 use crate::pipeline::look::Look;
+use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{ConditionFrames, Conditioners, Plan, Request, Sampling, Size};
 use crate::random::Generator;
@@ -82,6 +83,18 @@ impl Engine {
         generator: &mut Generator,
         watch: &mut dyn Watch,
     ) -> Result<Shot> {
+        self.denoise_serially(request, known, generator, &mut Serial::default(), watch).await
+    }
+
+    /// The same, where `serial` says what is taken up of the chunk before.
+    pub(super) async fn denoise_serially(
+        &self,
+        request: &Request,
+        known: (Tensor<3>, Look),
+        generator: &mut Generator,
+        serial: &mut Serial,
+        watch: &mut dyn Watch,
+    ) -> Result<Shot> {
         let plan = Plan::new(request, self.vae.downscale())?;
         let Sampling { scheduler, eta, noise, .. } = request.sampling;
         let scheduler = self.scheduler.init(scheduler, plan.steps, eta)?;
@@ -91,13 +104,14 @@ impl Engine {
         let latents = self.initial_latents(request, &plan, &conditioning, scheduler, generator);
         let denoiser =
             Denoiser { engine: self, conditioning: &conditioning, plan: &plan, scheduler };
-        let mut state = State { latents, kept: None };
+        let mut state = State { latents: serial.latents(0, latents), kept: None };
         for index in 0..steps {
-            state = denoiser.step(state, index, watch)?;
+            state = denoiser.step(state, index, serial, watch)?;
             if scheduler.draws_noise(index) {
                 let share = scheduler.step(index).noise;
                 state.latents = noise.add(state.latents, share, generator);
             }
+            state.latents = serial.latents(index + 1, state.latents);
             self.finish_step(&state.latents, index, steps, watch).await?;
         }
         let latents = state.latents;

@@ -52,6 +52,13 @@ impl ModelFiles {
         Self::open_in(&Files::disk(), spec)
     }
 
+    /// The same model, denoised by the original's schedule with zero terminal SNR.
+    #[must_use]
+    pub fn with_zero_snr(mut self) -> Self {
+        self.scheduler = SchedulerConfig::zero_snr();
+        self
+    }
+
     /// The same, of files that need not be on disk.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::models::unet_2d::UNet2DEncoderConfig;
 use crate::models::vae::AutoencoderKLConfig;
 use crate::pipeline::conditioner_files::{IMAGE_ENCODER, REFERENCE_NET};
 use crate::pipeline::files::size_of;
-use crate::pipeline::{ConditionFrames, ModelFiles, Plan, PromptPictures, Text2Video};
+use crate::pipeline::{ConditionFrames, ModelFiles, Plan, PromptPictures, Text2Video, Video2Video};
 
 /// The program, the runtime of the device, and what its threads keep for the next operation.
 const PROGRAM: u64 = 60_000_000;
@@ -113,6 +113,29 @@ impl ModelFiles {
         };
         let looking = unet.working_elements(features.reference_images, features.latent_size);
         plan.phases = plan.phases(self.seeing(video)? as u64 * number, looking as u64 * number);
+        Ok(plan)
+    }
+
+    /// The same of a video made of another one, which is held all the time.
+    ///
+    /// # Errors
+    /// As [`Self::memory_plan`].
+    pub fn video2video_memory_plan(
+        &self,
+        video: &Video2Video,
+        number_bytes: usize,
+    ) -> Result<MemoryPlan> {
+        let base = Text2Video { shots: video.chunk_count(), ..video.base.clone() };
+        let mut plan = self.memory_plan(&base, number_bytes)?;
+        let source = video.source.frames.iter().map(|frame| frame.data.len() as u64).sum::<u64>();
+        // Beside the made frames are those that are shown with them, and the maps of one chunk.
+        let chunk = plan.frames / base.shots.max(1) as u64;
+        let shown = video.shown_beside() as u64 * plan.frames;
+        let held = source + shown + chunk * (1 + video.source.networks() as u64);
+        plan.frames += held;
+        for phase in &mut plan.phases {
+            phase.on_cpu += held;
+        }
         Ok(plan)
     }
 

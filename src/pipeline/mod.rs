@@ -1,6 +1,7 @@
 //! From a request to a video: plan, encode, denoise, decode.
 
 mod adapter_files;
+mod chunks;
 mod conditioner_files;
 mod conditioners;
 mod conditioning;
@@ -8,6 +9,7 @@ pub mod control;
 pub(crate) mod denoise;
 mod engine;
 pub(crate) mod files;
+mod first_frame;
 pub mod guidance;
 mod latents;
 pub(crate) mod look;
@@ -20,17 +22,22 @@ mod open_conditioners;
 mod plan;
 mod prepare;
 mod request;
+mod serial;
 mod shots;
 mod single_file;
 mod slot;
 mod text;
+mod transform;
+mod video2video;
 mod watch;
 pub mod window;
 
+pub use chunks::{FollowedControl, SourceVideo};
 pub use conditioners::{Conditioners, ImageAdapter, ImageProjection};
 pub use control::{Control, ControlInterval};
 pub use engine::{Engine, Shot};
 pub use files::ModelFiles;
+pub use first_frame::FirstFrame;
 pub use guidance::{Guidance, GuidanceMethod};
 pub use memory::{MemoryPlan, NetworkMemory, PhaseMemory};
 pub use noise::{Noise, NoiseType};
@@ -41,11 +48,13 @@ pub use request::{
     ConditionFrames, FacePrompt, Mode, PicturePrompt, Prompt, PromptPictures, Request, Sampling,
     Size, VisionCondition,
 };
-pub use shots::{FirstFrame, Text2Video};
+pub use serial::SerialDenoise;
+pub use shots::Text2Video;
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
 pub use slot::Slot;
 pub use text::TextEncoder;
 pub(crate) use text::encode_chunks;
+pub use video2video::{Transformed, Video2Video};
 pub use watch::{Event, Unwatched, Watch};
 pub use window::{Window, WindowSchedule};
 

@@ -1,6 +1,8 @@
 //! From a task, and what the tasks of a run have in common, to a video that can be made: prompts,
 //! pictures, size and length, all checked before any weights are read.
 
+use serde_json::{Map, Value, json};
+
 use crate::config::{ModelSettings, NegativePrompts, Task};
 use crate::error::{Error, Result};
 use crate::media::Frame;
@@ -231,30 +233,41 @@ impl TaskDefaults {
     }
 }
 
+impl Request {
+    /// The settings of a shot, for the comment of a file.
+    pub(super) fn summary(&self, model: &str) -> Map<String, Value> {
+        let sampling = &self.sampling;
+        let settings = json!({
+            "musev": env!("CARGO_PKG_VERSION"),
+            "model": model,
+            "prompt": self.prompt.positive,
+            "negative_prompt": self.prompt.negative,
+            "width": self.size.width,
+            "height": self.size.height,
+            "frames": self.frames,
+            "steps": sampling.steps,
+            "scheduler": sampling.scheduler,
+            "eta": sampling.eta,
+            "video_guidance_scale": self.guidance.scale,
+            "img_weight": sampling.noise.img_weight,
+            "w_ind_noise": sampling.noise.w_ind_noise,
+            "seed": sampling.seed,
+            "rng": sampling.rng,
+        });
+        match settings {
+            Value::Object(settings) => settings,
+            _ => Map::new(),
+        }
+    }
+}
+
 impl Text2Video {
     /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
     pub fn summary(&self, model: &str) -> String {
-        let shot = &self.shot;
-        serde_json::json!({
-            "musev": env!("CARGO_PKG_VERSION"),
-            "model": model,
-            "prompt": shot.prompt.positive,
-            "negative_prompt": shot.prompt.negative,
-            "width": shot.size.width,
-            "height": shot.size.height,
-            "frames": shot.frames,
-            "shots": self.shots,
-            "fps": self.fps,
-            "steps": shot.sampling.steps,
-            "scheduler": shot.sampling.scheduler,
-            "eta": shot.sampling.eta,
-            "video_guidance_scale": shot.guidance.scale,
-            "img_weight": shot.sampling.noise.img_weight,
-            "w_ind_noise": shot.sampling.noise.w_ind_noise,
-            "seed": shot.sampling.seed,
-            "rng": shot.sampling.rng,
-        })
-        .to_string()
+        let mut summary = self.shot.summary(model);
+        summary.insert("shots".to_owned(), self.shots.into());
+        summary.insert("fps".to_owned(), self.fps.into());
+        Value::Object(summary).to_string()
     }
 
     /// Checks what can be checked before a device works.

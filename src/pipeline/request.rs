@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelSettings;
-use crate::media::Frame;
+use crate::media::{Filter, Frame, crop_resize};
 use crate::models::unet_3d::UNet3DConditions;
 use crate::pipeline::{Control, Guidance, Noise, Window};
 use crate::random::Rng;
@@ -65,6 +65,32 @@ impl Default for Request {
             controls: Vec::new(),
             pose: Vec::new(),
         }
+    }
+}
+
+impl Request {
+    /// The same, its pictures cropped and resized: also those that have its size already, which then
+    /// lose their last row or column (quirk Q-9).
+    pub(super) fn fitted(&self) -> Self {
+        let mut shot = self.clone();
+        let Size { width, height } = shot.size;
+        let fit = |pictures: &mut Vec<Frame>| {
+            for picture in pictures {
+                *picture = crop_resize(picture, width, height, Filter::Lanczos);
+            }
+        };
+        let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
+        for frames in given.chain(&mut shot.reference) {
+            if let ConditionFrames::Pictures(pictures) = frames {
+                fit(pictures);
+            }
+        }
+        if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
+            &mut shot.image_prompt
+        {
+            fit(pictures);
+        }
+        shot
     }
 }
 

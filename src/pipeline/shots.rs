@@ -4,11 +4,11 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::image_tensor;
-use crate::media::{Filter, Frame, Video, crop_resize, match_video_to_first_frame};
+use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, Guidance, Mode, NoiseType, PicturePrompt, Pipeline, PromptPictures,
-    Request, Sampling, Shot, Size, VisionCondition,
+    ConditionFrames, Engine, FirstFrame, PicturePrompt, Pipeline, PromptPictures, Request, Shot,
+    VisionCondition,
 };
 use crate::random::Generator;
 
@@ -39,40 +39,6 @@ pub struct Text2Video {
     pub need_hist_match: bool,
     /// Frames a second of the written video.
     pub fps: f32,
-}
-
-/// How a first frame is made when none is given.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FirstFrame {
-    /// Negative prompt.
-    pub negative: String,
-    /// Denoising steps.
-    pub steps: usize,
-    /// Constant guidance scale.
-    pub guidance_scale: f64,
-    /// [`Sampling::strength`](crate::Sampling::strength) with which a given one is redrawn.
-    /// Default 1, as the original redraws.
-    pub redraw_strength: f64,
-    /// Whether it takes its look from the shot's given reference. Default true.
-    pub with_reference: bool,
-    /// Whether it goes by the shot's given image prompt. Default true.
-    pub with_image_prompt: bool,
-    /// Whether it goes by the shot's faces. Default true.
-    pub with_face: bool,
-}
-
-impl Default for FirstFrame {
-    fn default() -> Self {
-        Self {
-            negative: String::new(),
-            steps: 30,
-            guidance_scale: 7.5,
-            redraw_strength: 1.0,
-            with_reference: true,
-            with_image_prompt: true,
-            with_face: true,
-        }
-    }
 }
 
 impl Pipeline {
@@ -118,7 +84,7 @@ impl Pipeline {
     }
 
     /// The text states of the shots, and of what is made before them, if anything.
-    async fn texts(
+    pub(super) async fn texts(
         &self,
         shot: &Request,
         still: Option<&Request>,
@@ -165,29 +131,11 @@ impl Text2Video {
         Ok(())
     }
 
-    /// The shot that is repeated, its pictures cropped and resized: also those that have its size
-    /// already, which then lose their last row or column (quirk Q-9).
+    /// The shot that is repeated, its pictures cropped and resized.
     pub(crate) fn fitted_shot(&self) -> Request {
-        let mut shot = self.shot.clone();
+        let mut shot = self.shot.fitted();
         if self.n_vision_condition == 0 {
             shot.vision = None;
-        }
-        let Size { width, height } = shot.size;
-        let fit = |pictures: &mut Vec<Frame>| {
-            for picture in pictures {
-                *picture = crop_resize(picture, width, height, Filter::Lanczos);
-            }
-        };
-        let given = shot.vision.iter_mut().map(|vision| &mut vision.frames);
-        for frames in given.chain(&mut shot.reference) {
-            if let ConditionFrames::Pictures(pictures) = frames {
-                fit(pictures);
-            }
-        }
-        if let Some(PicturePrompt { pictures: PromptPictures::Pictures(pictures), .. }) =
-            &mut shot.image_prompt
-        {
-            fit(pictures);
         }
         shot
     }
@@ -201,28 +149,8 @@ impl Text2Video {
             Some(_) if !self.redraw_condition_image => return None,
             given => given.map(|given| given.frames),
         };
-        let first = &self.first_frame;
-        let mut still = Request {
-            mode: Mode::Image,
-            vision: None,
-            frames: source.as_ref().map_or(1, ConditionFrames::len),
-            source,
-            guidance: Guidance { scale: first.guidance_scale, end: None, ..Guidance::default() },
-            reference: shot.reference.filter(|_| first.with_reference),
-            image_prompt: shot.image_prompt.filter(|_| first.with_image_prompt),
-            face_prompt: shot.face_prompt.filter(|_| first.with_face),
-            ..shot
-        };
-        still.prompt.negative.clone_from(&first.negative);
-        still.sampling.steps = first.steps;
-        still.sampling.strength = if still.source.is_some() { first.redraw_strength } else { 1.0 };
-        still.sampling.noise.noise_type = NoiseType::Random;
-        // The frames that the video follows begin with those of its first frames.
-        let followed = still.controls.iter_mut().map(|control| &mut control.frames);
-        for frames in followed.chain([&mut still.pose]) {
-            frames.truncate(still.frames);
-        }
-        Some(still)
+        let frames = source.as_ref().map_or(1, ConditionFrames::len);
+        Some(self.first_frame.still(Request { frames, vision: None, ..shot }, source))
     }
 }
 
@@ -257,7 +185,7 @@ impl Engine {
 
     /// Makes the condition frames of `shot` its reference and its image prompt: where it has none, or
     /// in the place of `all` that it has.
-    async fn show_condition(
+    pub(super) async fn show_condition(
         &self,
         shot: &mut Request,
         video: &Text2Video,
@@ -300,7 +228,7 @@ impl Engine {
 
     /// Makes `frames` the reference of `shot`, if the model has a network for it. Of latents it is
     /// the pictures that count, as the VAE decodes them.
-    fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
+    pub(super) fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
         if self.conditioners.reference_net.is_some() {
             shot.reference = Some(match frames {
                 ConditionFrames::Latents(latents) => {
@@ -312,7 +240,7 @@ impl Engine {
     }
 
     /// Makes `frames` the image prompt of `shot`, if the model can see pictures.
-    async fn show_image_prompt(
+    pub(super) async fn show_image_prompt(
         &self,
         shot: &mut Request,
         frames: &ConditionFrames,

@@ -125,6 +125,21 @@ impl SchedulerConfig {
         }
     }
 
+    /// The original's schedule with zero terminal SNR (Lin et al. 2023, arXiv:2305.08891), for models
+    /// that predict velocity; it is for DDIM.
+    pub fn zero_snr() -> Self {
+        Self {
+            beta_start: 0.00085,
+            beta_end: 0.012,
+            beta_schedule: BetaSchedule::Linear,
+            steps_offset: 1,
+            prediction_type: PredictionType::VPrediction,
+            rescale_betas_zero_snr: true,
+            timestep_spacing: Some(TimestepSpacing::Trailing),
+            ..Self::default()
+        }
+    }
+
     /// Reads the text of a `scheduler_config.json`; `origin` names the file in errors. Keys that no
     /// sampler here knows are ignored.
     ///

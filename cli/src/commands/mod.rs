@@ -1,17 +1,23 @@
 //! One module a command: its options and what it does with the library.
 
 pub(crate) mod bench;
+mod common;
 pub(crate) mod convert;
+pub(crate) mod detect;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 mod models;
 mod options;
+mod output_file;
+mod plan;
+mod tasks;
 #[cfg(feature = "pull")]
 pub(crate) mod pull;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
 pub(crate) mod train;
+pub(crate) mod video2video;
 
 use std::process::ExitCode;
 
@@ -24,6 +30,8 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
     let json = cli.common.json;
     match cli.command {
         Command::Text2video(args) => text2video::run(&args, json, bar),
+        Command::Video2video(args) => video2video::run(&args, json, bar),
+        Command::Detect(args) => detect::run(&args, json, &bar),
         Command::Devices(args) => devices::run(&args, json),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Convert(args) => convert::run(&args, json, &bar),

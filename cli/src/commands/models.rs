@@ -2,14 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use musev::{Error, LoraChoice, ModelChoice, ModelFiles, ModelSpec, PartChoice, Result};
+use musev::{
+    ConditionerChoice, Error, LoraChoice, ModelChoice, ModelFiles, ModelSpec, PartChoice, Result,
+};
 
 use crate::commands::options::{Conditioners, Model};
 
 /// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
 pub(crate) fn models(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {
+    following(args, conditioners, &FollowedModels::default())
+}
+
+/// The networks that follow control maps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FollowedModels {
+    /// The ControlNets, each as a path or as a name of the table.
+    pub(crate) control_nets: Vec<String>,
+    /// The file of the pose guider.
+    pub(crate) pose_guider: Option<PathBuf>,
+}
+
+/// As [`models`], with networks that follow control maps.
+pub(crate) fn following(
+    args: &Model,
+    conditioners: &Conditioners,
+    followed: &FollowedModels,
+) -> Result<Vec<ModelFiles>> {
     let loras = loras(args)?;
-    let opened = opened(args, conditioners)?.into_iter();
+    let opened = opened(args, conditioners, followed)?.into_iter();
     opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
 }
 
@@ -28,12 +48,25 @@ fn loras(args: &Model) -> Result<Vec<LoraChoice>> {
     Ok(loras)
 }
 
-fn opened(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {
-    let choice = conditioners.choice()?;
+fn opened(
+    args: &Model,
+    conditioners: &Conditioners,
+    followed: &FollowedModels,
+) -> Result<Vec<ModelFiles>> {
+    let choice = ConditionerChoice {
+        control_nets: followed.control_nets.clone(),
+        pose_guider: followed.pose_guider.clone(),
+        ..conditioners.choice()?
+    };
+    let follows = !followed.control_nets.is_empty() || followed.pose_guider.is_some();
     let named = args.model.as_deref();
-    let names_parts = args.names_a_table() || conditioners.name_a_network();
+    let names_parts = args.names_a_table() || conditioners.name_a_network() || follows;
     let is_inside = named.map_or(!names_parts, |name| name == Path::new("mini"));
     if is_inside && let Some(mini) = mini() {
+        if follows {
+            let reason = "mini has no ControlNets and no pose guider; name another model";
+            return Err(Error::request("model", reason));
+        }
         if conditioners.name_a_network() {
             let reason = "mini has no ReferenceNet and no adapters; name the base model and \
                           --unet-model-name musev_referencenet instead";

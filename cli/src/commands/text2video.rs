@@ -2,17 +2,16 @@
 
 mod jobs;
 mod options;
-mod plan;
-mod settings;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use musev::{Format, ModelFiles, OpenDevice, Pipeline};
+use musev::{ModelFiles, OpenDevice, Pipeline};
 use serde_json::json;
 
-use crate::commands::models;
+use crate::commands::output_file::OutputFile;
+use crate::commands::{common, models, plan, tasks};
 use crate::progress::{Interrupt, Progress, Steps};
 use crate::report;
 use jobs::Job;
@@ -22,30 +21,34 @@ pub(crate) use options::Text2videoArgs;
 pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen(&bar, "window")?;
     let mut progress = Progress::new(bar, json, interrupt);
-    let tasks = jobs::tasks(&args.input)?;
+    let tasks = tasks::tasks(&args.input, None)?;
     if tasks.is_empty() {
-        let message = jobs::nothing_matched(&args.input)?;
-        progress.tell(&json!({ "event": "error", "message": message }));
-        progress.say(&format!("musev: {message}"));
+        tasks::tell_nothing_matched(&args.input, &mut progress)?;
         return Ok(ExitCode::from(report::NOTHING_MATCHED));
     }
     let models = models::models(&args.model, &args.conditioners)?;
     // Only tables name several models, and theirs have the same settings.
-    let settings = settings::in_force(args, &models[0].settings);
+    let settings = common::in_force(args.common(), &models[0].settings);
     let videos = jobs::videos(args, (&settings, &models[0]), tasks)?;
     let mut work = Vec::new();
     for model in models {
-        let jobs = jobs::jobs((args, &settings), &videos, &model, &mut progress)?;
+        let jobs = videos.iter().map(|video| jobs::job((args, &settings), video, &model));
+        let mut jobs = jobs.collect::<musev::Result<Vec<_>>>()?;
+        jobs.retain(|job| !job.file.is_done(&args.output, &mut progress));
         work.push((model, jobs));
     }
     work.retain(|(_, jobs)| !jobs.is_empty());
     if work.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    jobs::check(work.iter().flat_map(|(_, jobs)| jobs), &args.output)?;
+    let all = || work.iter().flat_map(|(model, jobs)| jobs.iter().map(move |job| (model, job)));
+    OutputFile::check(all().map(|(_, job)| &job.file), &args.output)?;
     if args.output.plan {
-        let device = OpenDevice::start(&args.device.device, args.device.dtype);
-        plan::tell(&work, &pollster::block_on(device)?, json)?;
+        let device = pollster::block_on(OpenDevice::start(&args.device.device, args.device.dtype))?;
+        for (model, job) in all() {
+            let plan = model.memory_plan(&job.video, device.number_bytes())?;
+            plan::tell(&plan, &job.file, &device, json)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let worked = pollster::block_on(make_all(args, &work, &mut progress));
@@ -77,31 +80,21 @@ async fn make(
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let start = Instant::now();
-    let (shot, path) = (&job.video.shot, job.path.display().to_string());
+    let (shot, file) = (&job.video.shot, &job.file);
     let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
     let steps =
-        Steps { first_frame: job.video.first_frame_steps(), video: job.video.shot.sampling.steps };
+        Steps { first_frame: job.video.first_frame_steps(), video: shot.sampling.steps };
     progress.begin(steps, &device.description);
-    progress.say(&format!("{}: {width} x {height}, seed {seed}, {}", job.name, device.description));
+    let device_name = &device.description;
+    progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
     progress.tell(&json!({
-        "event": "start", "task": job.name, "path": path, "width": width, "height": height,
-        "seed": seed, "steps": steps.video, "shots": job.video.shots, "fps": job.video.fps,
-        "device": device.description, "dtype": format!("{:?}", device.dtype).to_lowercase(),
+        "event": "start", "task": file.name, "path": file.path.display().to_string(),
+        "width": width, "height": height, "seed": seed, "steps": steps.video,
+        "shots": job.video.shots, "fps": job.video.fps, "device": device_name,
+        "dtype": format!("{:?}", device.dtype).to_lowercase(),
     }));
-    let mut video = pipeline.text2video(&job.video, progress).await?;
+    let video = pipeline.text2video(&job.video, progress).await?;
     progress.end();
-    video.comment = Some(job.comment.clone());
-    if job.write_info {
-        musev::write_info(&mut video, &job.name);
-    }
-    musev::write_video(&video, &job.path, job.format)?;
-    if job.save_images {
-        musev::write_video(&video, &job.path.with_extension(""), Format::Png)?;
-    }
-    let (frames, seconds) = (video.frames.len(), start.elapsed().as_secs_f64());
-    progress.say(&format!("{path}: {frames} frames in {seconds:.1} s"));
-    progress.tell(&json!({
-        "event": "done", "path": path, "frames": frames, "seconds": seconds,
-    }));
+    file.write(video, start.elapsed().as_secs_f64(), progress)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod conditioners;
 mod device;
+mod input;
 mod model;
 mod output;
 mod pictures;
@@ -11,8 +12,9 @@ pub(crate) mod values;
 
 pub(crate) use conditioners::Conditioners;
 pub(crate) use device::DeviceOptions;
+pub(crate) use input::Input;
 pub(crate) use model::Model;
 pub(crate) use output::Output;
 pub(crate) use pictures::{Chosen, Pictures};
 pub(crate) use sampling::{FirstFrame, Sampling};
-pub(crate) use size::{Motion, Windows};
+pub(crate) use size::{Length, Motion, Windows};

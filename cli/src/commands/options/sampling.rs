@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::ArgPredicate;
 use musev::{GuidanceMethod, NoiseType, Rng, SchedulerKind};
 
-use super::values::{count, finite, share};
+use super::values::{count, finite, part, share};
 
 /// How noise becomes a picture.
 #[derive(Args, Debug)]

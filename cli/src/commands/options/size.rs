@@ -1,14 +1,14 @@
 //! How long and how large, and in which windows.
 
 use clap::Args;
-use musev::{Length, Window, WindowSchedule};
+use musev::{Window, WindowSchedule};
 
 use super::values::{count, positive};
 
-/// How long and how large.
+/// How long a video of one shot is.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Size and length")]
-pub(crate) struct Motion {
+pub(crate) struct Length {
     /// Make a video of this many frames as one shot, the given picture counted in.
     #[arg(
         long,
@@ -27,6 +27,12 @@ pub(crate) struct Motion {
         allow_negative_numbers = true
     )]
     pub(crate) seconds: Option<f64>,
+}
+
+/// How large, and how many shots.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Size and length")]
+pub(crate) struct Motion {
     /// Make this many frames a shot, the given picture not counted.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = count(100_000), allow_negative_numbers = true)]
     pub(crate) time_size: u32,
@@ -74,13 +80,13 @@ pub(crate) struct Windows {
     pub(crate) context_batch_size: u32,
 }
 
-impl Motion {
-    /// How long the video is to be, at `fps` frames a second.
-    pub(crate) fn length(&self, fps: f64) -> musev::Result<Length> {
+impl Length {
+    /// How long the video is to be, at `fps` frames a second; shots have `time_size` frames.
+    pub(crate) fn at(&self, fps: f64, time_size: u32) -> musev::Result<musev::Length> {
         let Some(seconds) = self.seconds else {
             return Ok(match self.frames {
-                Some(frames) => Length::Whole(frames as usize),
-                None => Length::Shot(self.time_size as usize),
+                Some(frames) => musev::Length::Whole(frames as usize),
+                None => musev::Length::Shot(time_size as usize),
             });
         };
         // The cast of a float stops at the largest integer; what is too long is refused as such later.
@@ -89,7 +95,7 @@ impl Motion {
                 "seconds",
                 format!("{seconds} at {fps} frames a second (fps) is less than a frame"),
             )),
-            frames => Ok(Length::Whole(frames)),
+            frames => Ok(musev::Length::Whole(frames)),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The options of `musev text2video`, in the groups in which `--help` shows them.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
+use crate::commands::common::Common;
 use crate::commands::options::values::finite;
 use crate::commands::options::{
-    Conditioners, DeviceOptions, FirstFrame, Model, Motion, Output, Pictures, Sampling, Windows,
+    Conditioners, DeviceOptions, FirstFrame, Input, Length, Model, Motion, Output, Pictures,
+    Sampling, Windows,
 };
 
 /// Options of `musev text2video`.
@@ -34,6 +34,8 @@ pub(crate) struct Text2videoArgs {
     #[command(flatten)]
     pub(crate) first_frame: FirstFrame,
     #[command(flatten)]
+    pub(crate) length: Length,
+    #[command(flatten)]
     pub(crate) motion: Motion,
     #[command(flatten)]
     pub(crate) windows: Windows,
@@ -41,54 +43,6 @@ pub(crate) struct Text2videoArgs {
     pub(crate) device: DeviceOptions,
     #[command(flatten)]
     pub(crate) compatibility: Compatibility,
-}
-
-/// What to show.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Input")]
-pub(crate) struct Input {
-    /// Begin the video with this picture (PNG, JPEG, WebP, GIF or BMP); may be repeated.
-    #[arg(short, long, value_name = "FILE", conflicts_with = "tasks")]
-    pub(crate) image: Vec<PathBuf>,
-    /// Show this; `(red hair:1.3)` weighs the words in parentheses.
-    #[arg(
-        short,
-        long,
-        value_name = "TEXT",
-        conflicts_with = "tasks",
-        required_unless_present_any = ["image", "tasks"],
-        allow_hyphen_values = true
-    )]
-    pub(crate) prompt: Option<String>,
-    /// Avoid this in the first frame, and in the video too unless --video-negative-prompt is given:
-    /// a key of the table (V1 to V5, Empty), or several words of text [default: V2; mini: none]
-    #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
-    pub(crate) negative_prompt: Option<String>,
-    /// Avoid this in the video: a key or several words, as above.
-    #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
-    pub(crate) video_negative_prompt: Option<String>,
-    /// Look keys of negative prompts up in this YAML table instead of the built-in one; `None`
-    /// takes every negative prompt as plain text.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) negprompt_cfg_path: Option<PathBuf>,
-    /// Put "static video, " in front of the video's negative prompt.
-    #[arg(long)]
-    pub(crate) add_static_video_prompt: bool,
-    /// Make the videos of this task file, in the original's YAML.
-    #[arg(short, long, value_name = "FILE", alias = "test-data-path")]
-    pub(crate) tasks: Option<PathBuf>,
-    /// Make only the tasks of these names, separated by commas.
-    #[arg(
-        long,
-        value_name = "NAMES",
-        default_value = "all",
-        requires = "tasks",
-        conflicts_with_all = ["image", "prompt"]
-    )]
-    pub(crate) target_datas: String,
-    /// Leave the given picture out: a first frame is made from the prompt.
-    #[arg(long)]
-    pub(crate) no_condition_image: bool,
 }
 
 /// Known to the original, without effect on videos of this model.
@@ -122,4 +76,19 @@ pub(crate) struct Compatibility {
     /// Record latents between shots of video2video.
     #[arg(long)]
     pub(crate) record_mid_video_latents: bool,
+}
+
+impl Text2videoArgs {
+    /// What it has in common with other commands.
+    pub(crate) fn common(&self) -> Common<'_> {
+        Common {
+            input: &self.input,
+            output: &self.output,
+            pictures: &self.pictures,
+            sampling: &self.sampling,
+            first_frame: &self.first_frame,
+            motion: &self.motion,
+            windows: &self.windows,
+        }
+    }
 }

@@ -2,37 +2,30 @@
 
 use std::io::{self, Write};
 
-use musev::{MemoryPlan, ModelFiles, OpenDevice};
+use musev::{MemoryPlan, OpenDevice};
 use serde_json::json;
 
-use super::jobs::Job;
+use super::output_file::OutputFile;
 use crate::report;
 
-/// Tells what each of `work` needs on `device`.
+/// Tells `plan`, what the video of `file` needs on `device`.
 ///
 /// # Errors
-/// When a video cannot be made, or standard output cannot be written.
-pub(super) fn tell(
-    work: &[(ModelFiles, Vec<Job>)],
+/// When standard output cannot be written.
+pub(crate) fn tell(
+    plan: &MemoryPlan,
+    file: &OutputFile,
     device: &OpenDevice,
     json: bool,
 ) -> anyhow::Result<()> {
-    let (number_bytes, is_cpu) = (device.number_bytes(), device.is_cpu());
-    for (model, jobs) in work {
-        for job in jobs {
-            let plan = model.memory_plan(&job.video, number_bytes)?;
-            if json {
-                report::json_line(&json!({
-                    "event": "plan", "task": job.name, "path": job.path, "device": device.description,
-                    "plan": plan, "device_peak": plan.device_peak(), "cpu_peak": plan.cpu_peak(),
-                    "peak": plan.peak(),
-                }))?;
-            } else {
-                print(&plan, &job.name, (&device.description, is_cpu))?;
-            }
-        }
+    if json {
+        return report::json_line(&json!({
+            "event": "plan", "task": file.name, "path": file.path, "device": device.description,
+            "plan": plan, "device_peak": plan.device_peak(), "cpu_peak": plan.cpu_peak(),
+            "peak": plan.peak(),
+        }));
     }
-    Ok(())
+    Ok(print(plan, &file.name, (&device.description, device.is_cpu()))?)
 }
 
 fn print(plan: &MemoryPlan, name: &str, (device, is_cpu): (&str, bool)) -> io::Result<()> {

@@ -1,13 +1,25 @@
-//! From options to the library's settings.
+//! What commands that make videos have in common: from options to the library's settings.
 
-use musev::{ModelSettings, NegativePrompts, TaskDefaults};
+use musev::{Length, ModelSettings, NegativePrompts, TaskDefaults};
 
-use super::options::Text2videoArgs;
+use super::options::{FirstFrame, Input, Motion, Output, Pictures, Sampling, Windows};
+
+/// The groups of options that these commands share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common<'a> {
+    pub(crate) input: &'a Input,
+    pub(crate) output: &'a Output,
+    pub(crate) pictures: &'a Pictures,
+    pub(crate) sampling: &'a Sampling,
+    pub(crate) first_frame: &'a FirstFrame,
+    pub(crate) motion: &'a Motion,
+    pub(crate) windows: &'a Windows,
+}
 
 /// What the model is run with: what `args` say, and where they say nothing, what suits the model.
-pub(crate) fn in_force(args: &Text2videoArgs, model: &ModelSettings) -> ModelSettings {
+pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings {
     let whole = |given: Option<u32>| given.map(|number| number as usize);
-    let (sampling, first_frame) = (&args.sampling, &args.first_frame);
+    let (sampling, first_frame) = (args.sampling, args.first_frame);
     ModelSettings {
         width: whole(args.motion.width).or(model.width),
         height: whole(args.motion.height).or(model.height),
@@ -27,13 +39,14 @@ pub(crate) fn in_force(args: &Text2videoArgs, model: &ModelSettings) -> ModelSet
 /// What the videos of a run have in common.
 ///
 /// # Errors
-/// When the length is no whole number of frames or the table of negative prompts cannot be read.
+/// When the table of negative prompts cannot be read.
 pub(crate) fn defaults(
-    args: &Text2videoArgs,
+    args: Common<'_>,
     settings: &ModelSettings,
+    length: Length,
 ) -> anyhow::Result<TaskDefaults> {
-    let (sampling, motion) = (&args.sampling, &args.motion);
-    let mut defaults = TaskDefaults::of(settings, motion.length(settings.fps)?)?;
+    let (sampling, motion) = (args.sampling, args.motion);
+    let mut defaults = TaskDefaults::of(settings, length)?;
     defaults.img_length_ratio = motion.img_length_ratio;
     defaults.add_static_video_prompt = args.input.add_static_video_prompt;
     if let Some(negative) = &args.input.video_negative_prompt {
@@ -50,7 +63,7 @@ pub(crate) fn defaults(
     video.fix_condition_images = motion.fix_condition_images;
     video.need_hist_match = motion.need_hist_match;
     args.pictures.apply(video);
-    video.shot.window = (&args.windows).into();
+    video.shot.window = args.windows.into();
     video.shot.guidance.end = sampling.video_guidance_scale_end;
     video.shot.guidance.method = sampling.video_guidance_scale_method;
     video.shot.sampling.rng = sampling.rng;
