@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod config;
 #[cfg(not(target_family = "wasm"))]
 pub mod convert;
+pub mod detectors;
 pub mod device;
 pub mod doctor;
 pub mod error;
@@ -36,16 +37,18 @@ pub mod training;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
-    BlockWeights, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
+    BlockWeights, EmbeddingChoice, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
     Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, PartChoice, Task, TaskFile,
-    Variant, checkpoint_root, lcm_lora, tokenizer_near,
+    Variant, checkpoint_root, embeddings, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
+#[cfg(feature = "face")]
+pub use detectors::face::{Face, FaceEmbedder, write_face_embedding};
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
     automatic_adapter, cpu_description, cuda_devices,
@@ -65,7 +68,7 @@ pub use pipeline::{
     PromptPictures, Request, Sampling, Size, TaskDefaults, Text2Video, Unwatched, VisionCondition,
     Watch, Window, WindowSchedule,
 };
-pub use prompt::{ClipTokenizer, fill_template};
+pub use prompt::{ClipTokenizer, EmbeddingVectors, fill_template};
 pub use random::Rng;
 pub use schedulers::SchedulerKind;
 #[cfg(feature = "train")]

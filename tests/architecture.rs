@@ -28,6 +28,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("checkpoint", vec!["files"]),
         ("config", vec!["files", "prompt"]),
         ("convert", with_pipeline.clone()),
+        ("detectors", vec!["checkpoint", "image_tensor", "media", "nn"]),
         ("device", vec![]),
         ("doctor", with_pipeline.clone()),
         ("error", vec![]),

@@ -1,5 +1,6 @@
 //! Files that say what to make: task files, negative prompts, model tables, output names.
 
+pub mod embeddings;
 pub mod interpolation;
 pub mod model_settings;
 pub mod models;
@@ -9,6 +10,7 @@ pub mod task;
 pub mod task_file;
 pub(crate) mod yaml;
 
+pub use embeddings::embeddings;
 pub use model_settings::{ModelSettings, SETTINGS_FILE};
 pub use models::{
     ModelChoice, ModelSpec, PartChoice, Variant, checkpoint_root, lcm_lora, tokenizer_near,

@@ -18,6 +18,7 @@ mod request;
 mod shots;
 mod single_file;
 mod text;
+mod textual_inversion;
 mod watch;
 pub mod window;
 

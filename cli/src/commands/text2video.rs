@@ -1,5 +1,6 @@
 //! `musev text2video`: from a picture or a prompt to videos.
 
+mod embeddings;
 mod jobs;
 mod options;
 mod plan;

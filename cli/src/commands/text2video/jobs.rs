@@ -35,11 +35,17 @@ pub(crate) struct Job {
     pub(crate) comment: String,
 }
 
-/// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
+/// The models that were asked for, at least one, with their LoRAs and embeddings; the one inside
+/// musev if none was.
 pub(crate) fn models(args: &Model) -> Result<Vec<ModelFiles>> {
-    let loras = loras(args)?;
-    let opened = opened(args)?.into_iter();
-    opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
+    let root = musev::checkpoint_root(args.model_dir.as_deref());
+    let (loras, learned) = (loras(args)?, &args.embeddings);
+    let embeddings = learned.chosen(args.model.is_none() && args.names_a_table(), &root)?;
+    let with_parts = |model: ModelFiles| {
+        let model = model.with_loras(&loras, &args.allow_missing)?;
+        model.with_embeddings(&embeddings, learned.embedding_vectors)
+    };
+    opened(args)?.into_iter().map(with_parts).collect()
 }
 
 /// The LCM LoRA, if one is named, and the others.

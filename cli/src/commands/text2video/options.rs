@@ -9,6 +9,8 @@ use musev::{
     WindowSchedule,
 };
 
+use super::embeddings::Embeddings;
+
 /// Options of `musev text2video`.
 #[derive(Args, Debug)]
 #[command(
@@ -175,6 +177,8 @@ pub(crate) struct Model {
     /// DEFACE, MIDD, OUTALL, or 17 numbers with commas; may be repeated.
     #[arg(long, value_name = "FILE[:WEIGHT[:BLOCKS]]")]
     pub(crate) lora: Vec<LoraChoice>,
+    #[command(flatten)]
+    pub(crate) embeddings: Embeddings,
     /// Lay the LCM LoRA of this name over the model, lcm-lora-sdv1-5, and sample with lcm: good in
     /// 4 to 8 steps; None takes --lcm-model-cfg-path itself.
     #[arg(long, value_name = "NAME")]

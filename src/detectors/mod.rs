@@ -1,0 +1,4 @@
+//! What is found in pictures.
+
+#[cfg(feature = "face")]
+pub mod face;
