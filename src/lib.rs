@@ -37,8 +37,8 @@ pub mod training;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
-    BlockWeights, EmbeddingChoice, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
-    Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+    BlockWeights, EmbeddingChoice, Format as WeightsFormat, Inspection, Kind, LoraChoice,
+    LoraNaming, LoraSummary, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{

@@ -8,6 +8,11 @@ mod bad_models;
 mod checkpoints;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/embeddings.rs"]
+mod embeddings;
+#[cfg(feature = "face")]
+#[path = "cli/face.rs"]
+mod face;
 #[path = "cli/formats.rs"]
 mod formats;
 #[cfg(feature = "mini")]

@@ -38,10 +38,11 @@ impl ModelFiles {
             config.vocab_size += inversion.count();
         }
         let weights = &self.text_encoder.weights;
-        let name = weights.names().find(|name| name.ends_with(TOKEN_EMBEDDING)).ok_or_else(|| {
-            let reason = format!("is no text encoder: it has no {TOKEN_EMBEDDING}");
-            Error::checkpoint(weights.origin(), reason)
-        })?;
+        let name =
+            weights.names().find(|name| name.ends_with(TOKEN_EMBEDDING)).ok_or_else(|| {
+                let reason = format!("is no text encoder: it has no {TOKEN_EMBEDDING}");
+                Error::checkpoint(weights.origin(), reason)
+            })?;
         self.text_encoder.weights = weights.with_rows(name, &opened)?;
         self.text_encoder.config = serde_json::to_string(&config)
             .map_err(|error| Error::config(self.text_encoder.origin.clone(), error.to_string()))?;

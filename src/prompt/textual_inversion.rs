@@ -63,13 +63,20 @@ impl Placeholders {
     ///
     /// # Errors
     /// When a prompt could not hold `word`, or one of the words is there already.
-    pub fn add(&mut self, word: &str, ids: &[u32], vectors: EmbeddingVectors) -> Result<(), String> {
+    pub fn add(
+        &mut self,
+        word: &str,
+        ids: &[u32],
+        vectors: EmbeddingVectors,
+    ) -> Result<(), String> {
         if word.is_empty() || word.trim() != word {
             return Err(format!("{word:?} is no token: it is empty, or has spaces around it"));
         }
         if word.contains(RESERVED) {
             let reserved: String = RESERVED.iter().collect();
-            return Err(format!("{word:?} could not stand in a prompt, where {reserved} mean more"));
+            return Err(format!(
+                "{word:?} could not stand in a prompt, where {reserved} mean more"
+            ));
         }
         for (index, name) in Self::names(word, ids.len()).enumerate() {
             if self.contains(&name) {

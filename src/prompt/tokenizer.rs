@@ -99,8 +99,8 @@ impl ClipTokenizer {
         (first, count): (usize, usize),
         vectors: EmbeddingVectors,
     ) -> Result<(), String> {
-        let known = Placeholders::names(word, count)
-            .find(|name| self.inner.token_to_id(name).is_some());
+        let known =
+            Placeholders::names(word, count).find(|name| self.inner.token_to_id(name).is_some());
         if let Some(name) = known {
             return Err(format!("{name:?} is a token of the vocabulary already"));
         }
@@ -127,8 +127,7 @@ impl ClipTokenizer {
             match piece {
                 Piece::Ids(learned) => ids.extend_from_slice(learned),
                 Piece::Text(text) => {
-                    let refused =
-                        |e| Error::request("prompt", format!("cannot be tokenised: {e}"));
+                    let refused = |e| Error::request("prompt", format!("cannot be tokenised: {e}"));
                     let encoding = self.inner.encode_fast(clean(text), false).map_err(refused)?;
                     ids.extend_from_slice(encoding.get_ids());
                 }

@@ -177,7 +177,8 @@ fn what_is_no_learned_word_is_refused() {
 fn another_width_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = safetensors(&[("emb_params", "F32", &[1, 2], f32s(&[1.0, 2.0]))]);
-    let choice = EmbeddingChoice { path: write(folder.path(), "a.safetensors", &bytes), token: None };
+    let choice =
+        EmbeddingChoice { path: write(folder.path(), "a.safetensors", &bytes), token: None };
     let narrow = TextualInversion::open(&choice).unwrap();
     let error = weights().with_rows(ROWS, &[narrow]).unwrap_err().to_string();
     let expected = "have 2 channels, those of the text encoder 32";

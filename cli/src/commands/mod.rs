@@ -4,6 +4,8 @@ pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod doctor;
+#[cfg(feature = "face")]
+pub(crate) mod face;
 pub(crate) mod inspect;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
@@ -25,6 +27,8 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::run(&args, json, &bar),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
+        #[cfg(feature = "face")]
+        Command::Face(args) => face::run(&args, json),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args, json, &bar),
     }

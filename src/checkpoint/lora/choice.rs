@@ -74,8 +74,7 @@ pub(in crate::checkpoint) fn split_path(text: &str) -> (String, Vec<&str>) {
     let mut pieces: Vec<&str> = text.split(':').collect();
     // Colons belong to the path up to the piece that ends it: `C:\loras\a.safetensors`.
     let is_path = |piece: &&str| {
-        piece.contains(['/', '\\'])
-            || EXTENSIONS.iter().any(|extension| piece.ends_with(extension))
+        piece.contains(['/', '\\']) || EXTENSIONS.iter().any(|extension| piece.ends_with(extension))
     };
     let end = pieces.iter().rposition(is_path).unwrap_or(0);
     let options = pieces.split_off(end + 1);
