@@ -38,18 +38,21 @@ pub mod training;
 
 pub use burn::tensor::Device;
 pub use checkpoint::{
-    BlockWeights, Format as WeightsFormat, Inspection, Kind, LoraChoice, LoraNaming, LoraSummary,
-    Missing, NetworkMatch, Part, TensorLine, WeightsSummary, face_embeddings,
+    BlockWeights, EmbeddingChoice, Format as WeightsFormat, Inspection, Kind, LoraChoice,
+    LoraNaming, LoraSummary, Missing, NetworkMatch, Part, TensorLine, WeightsSummary,
+    face_embeddings,
 };
 pub use config::task::{TaskImages, TaskSize};
 pub use config::{
     Catalogue, CatalogueModel, ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER, Licence,
     ModelChoice, ModelSettings, ModelSpec, NegativePrompts, OutputName, OutputPictures, PartChoice,
-    Task, TaskFile, TransformedName, Variant, checkpoint_root, find_model, how_to_fetch, lcm_lora,
-    tokenizer_near,
+    Task, TaskFile, TransformedName, Variant, checkpoint_root, embeddings, find_model,
+    how_to_fetch, lcm_lora, tokenizer_near,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use convert::{Conversion, ConvertEvent, Converted, StoredType, convert};
+#[cfg(feature = "face")]
+pub use detectors::face::{Face, FaceEmbedder, write_face_embedding};
 pub use detectors::{Detector, DetectorKind, Resolutions};
 pub use device::{
     Adapter, AdapterChoice, AdapterKind, DeviceChoice, OpenDevice, Precision, adapters,
@@ -74,7 +77,7 @@ pub use pipeline::{
     SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video, Transformed,
     Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
 };
-pub use prompt::{ClipTokenizer, fill_template};
+pub use prompt::{ClipTokenizer, EmbeddingVectors, fill_template};
 pub use random::Rng;
 pub use schedulers::SchedulerKind;
 #[cfg(feature = "train")]

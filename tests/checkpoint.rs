@@ -20,6 +20,8 @@ mod memory;
 mod models;
 #[path = "checkpoint/single_file.rs"]
 mod single_file;
+#[path = "checkpoint/textual_inversion.rs"]
+mod textual_inversion;
 #[path = "checkpoint/torch.rs"]
 mod torch;
 

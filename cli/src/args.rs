@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "face")]
+use crate::commands::face;
 #[cfg(feature = "pull")]
 use crate::commands::pull;
 #[cfg(feature = "train")]
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Test whether this machine computes correctly.
     Doctor(doctor::DoctorArgs),
+    /// Find the faces in a picture, and write the numbers that stand for one, for FaceID.
+    #[cfg(feature = "face")]
+    Face(face::FaceArgs),
     /// Train a model of your own, or fine-tune the motion of one.
     #[cfg(feature = "train")]
     Train(train::TrainArgs),

@@ -10,6 +10,11 @@ mod checkpoints;
 mod commands;
 #[path = "../../tests/common/conditioners.rs"]
 mod conditioners;
+#[path = "cli/embeddings.rs"]
+mod embeddings;
+#[cfg(feature = "face")]
+#[path = "cli/face.rs"]
+mod face;
 #[path = "cli/formats.rs"]
 mod formats;
 #[cfg(feature = "pull")]

@@ -46,6 +46,8 @@ pub(super) struct Entry {
     stored: DType,
     /// What is added to it, in float32.
     deltas: Vec<Arc<Delta>>,
+    /// The matrices that make this one, one below the other; none where it lies in a file itself.
+    parts: Arc<[Entry]>,
 }
 
 impl Entry {
@@ -80,7 +82,8 @@ impl Entry {
         match (span, last) {
             (Some(span), Some(last)) if last <= end && end <= source.len() => {
                 let (source, stored) = (source.clone(), info.dtype);
-                Ok(Self { source, info, start, span, strides, stored, deltas: Vec::new() })
+                let (deltas, parts) = (Vec::new(), Arc::default());
+                Ok(Self { source, info, start, span, strides, stored, deltas, parts })
             }
             _ => Err(format!(
                 "shape {:?} reaches beyond its {} stored bytes",
@@ -95,6 +98,27 @@ impl Entry {
         let mut entry = self.clone();
         entry.info.dtype = DType::F32;
         entry.deltas.push(delta);
+        entry
+    }
+
+    /// This matrix with those of `rows`, as wide, below it: read as float32 from now on.
+    pub(super) fn with_rows(&self, rows: impl Iterator<Item = Entry>) -> Self {
+        let parts: Arc<[Entry]> = std::iter::once(self.clone()).chain(rows).collect();
+        let mut entry = self.clone();
+        entry.info.shape[0] = parts.iter().map(|part| part.info.shape[0]).sum();
+        entry.info.dtype = DType::F32;
+        entry.deltas.clear();
+        entry.parts = parts;
+        entry
+    }
+
+    /// A vector as a matrix of one row.
+    pub(super) fn as_row(&self) -> Self {
+        let mut entry = self.clone();
+        entry.info.shape.insert(0, 1);
+        if let Some(strides) = &mut entry.strides {
+            strides.insert(0, 0);
+        }
         entry
     }
 
@@ -127,12 +151,21 @@ impl Entry {
 
     /// Reads the tensor, and nothing else, into memory.
     pub(super) fn read(&self) -> Result<TensorData> {
-        let stored = self.read_stored()?;
+        let stored = if self.parts.is_empty() { self.read_stored() } else { self.read_parts() }?;
         if self.deltas.is_empty() {
             return Ok(stored);
         }
         let wide = to_float(stored, FloatDType::F32);
         self.deltas.iter().try_fold(wide, |sum, delta| delta.add_to(sum))
+    }
+
+    /// The matrices of `parts` as one.
+    fn read_parts(&self) -> Result<TensorData> {
+        let mut values: Vec<f32> = Vec::with_capacity(self.info.elements());
+        for part in self.parts.iter() {
+            values.extend(to_float(part.read()?, FloatDType::F32).iter::<f32>());
+        }
+        Ok(TensorData::new(values, self.info.shape.clone()))
     }
 
     /// The tensor as the file has it.

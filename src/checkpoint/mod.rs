@@ -5,7 +5,8 @@
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
 //! * [`SingleFile`] finds the networks of a model that is one file; [`Lora`] lays changes over
-//!   weights; [`write_safetensors`] writes any weights again, tensor by tensor.
+//!   weights, [`TextualInversion`] hangs rows below them; [`write_safetensors`] writes any weights
+//!   again, tensor by tensor.
 //! * `tensors` and `to_safetensors` turn a module into such a file again, for training.
 //! * [`inspect`] tells what a file or folder is and which networks it fits.
 //!
@@ -31,6 +32,7 @@ mod save;
 mod single_file;
 mod source;
 mod state_dict;
+mod textual_inversion;
 mod torch;
 mod weights;
 
@@ -48,4 +50,5 @@ pub use rewrite::write_safetensors;
 pub use save::{tensors, to_safetensors};
 pub use single_file::SingleFile;
 pub use state_dict::state_dict;
+pub use textual_inversion::{EmbeddingChoice, TextualInversion};
 pub use weights::{Format, Weights};

@@ -1,7 +1,7 @@
 //! A reader of Python pickles that executes nothing.
 //!
 //! A pickle is a program for a stack machine, and Python lets it call any function there is. This
-//! machine knows the instructions that `torch.save` writes and four harmless callables; any other
+//! machine knows the instructions that `torch.save` writes and a few harmless callables; any other
 //! name ends the reading with an error that says it. Own code rather than burn-store's reader,
 //! which allocates by counts found in the file: here memory is bounded by [`MAX_PROGRAM`] and
 //! [`MAX_ITEMS`], and no value nests inside another (they lie in one arena), so that neither deep
@@ -287,7 +287,9 @@ impl<'a> Machine<'a> {
         let callable = self.pop()?;
         let arguments = self.items(arguments)?;
         match (callable, arguments) {
-            (Value::Callable(Callable::OrderedDict), []) => self.push_node(Node::Dict(vec![])),
+            (Value::Callable(Callable::OrderedDict | Callable::ParameterDict), []) => {
+                self.push_node(Node::Dict(vec![]))
+            }
             (Value::Callable(Callable::OrderedDict), &[pairs]) => self.dict_of(pairs),
             (Value::Callable(Callable::Inert), _) => self.push(Value::Other),
             (Value::Callable(Callable::RebuildParameter), &[tensor, ..]) => self.push(tensor),
@@ -343,13 +345,33 @@ impl<'a> Machine<'a> {
     }
 
     /// Attributes set on an object: `torch.save` gives a state dict its `_metadata`, which holds
-    /// the versions of the modules and is of no use here.
+    /// the versions of the modules and is of no use here. Those of a module of parameters are its
+    /// entries.
     fn build(&mut self) -> Result<(), String> {
-        self.pop()?;
+        let state = self.pop()?;
+        let parameters = self.item(state, "_parameters").and_then(|value| self.dict(value));
+        let parameters = parameters.cloned();
         match self.top()? {
             Value::Other => Ok(()),
-            Value::Node(index) if let Node::Dict(_) = &self.nodes[index] => Ok(()),
+            Value::Node(index) if let Node::Dict(dict) = &mut self.nodes[index] => {
+                dict.extend(parameters.unwrap_or_default());
+                Ok(())
+            }
             _ => Err("attributes set on what is no dict".to_string()),
         }
+    }
+
+    /// The items of a dict.
+    fn dict(&self, value: Value<'a>) -> Option<&Vec<(Value<'a>, Value<'a>)>> {
+        match value {
+            Value::Node(index) if let Node::Dict(items) = &self.nodes[index] => Some(items),
+            _ => None,
+        }
+    }
+
+    /// What a dict has under `key`.
+    fn item(&self, value: Value<'a>, key: &str) -> Option<Value<'a>> {
+        let items = self.dict(value)?;
+        items.iter().find(|(name, _)| *name == Value::Text(key)).map(|&(_, item)| item)
     }
 }

@@ -18,6 +18,9 @@ pub(super) enum Value<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Callable {
     OrderedDict,
+    /// PyTorch's module of named parameters, in which older code keeps learned vectors: read as the
+    /// dict of its parameters.
+    ParameterDict,
     RebuildTensor,
     RebuildParameter,
     /// Something of a training run, which stands for nothing: never called, whatever it is given.
@@ -59,6 +62,7 @@ pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
     let storage = |dtype| Ok(Callable::Storage(dtype));
     match (module, name) {
         ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
+        ("torch.nn.modules.container", "ParameterDict") => Ok(Callable::ParameterDict),
         ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
         ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
         // Checkpoints of PyTorch Lightning hold counters of numpy and the class of a callback.

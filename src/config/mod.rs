@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod conditioners;
+pub mod embeddings;
 pub mod find_model;
 pub mod interpolation;
 pub mod model_settings;
@@ -14,6 +15,7 @@ pub(crate) mod yaml;
 
 pub use catalogue::{Catalogue, CatalogueModel, Licence};
 pub use conditioners::{ConditionerChoice, ConditionerSpec, DEFAULT_IMAGE_ENCODER};
+pub use embeddings::embeddings;
 pub use find_model::{find_model, how_to_fetch};
 pub use model_settings::{ModelSettings, SETTINGS_FILE};
 pub use models::{

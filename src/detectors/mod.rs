@@ -2,6 +2,8 @@
 
 mod canny;
 mod content;
+#[cfg(feature = "face")]
+pub mod face;
 mod kind;
 mod resize;
 

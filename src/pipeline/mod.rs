@@ -27,6 +27,7 @@ mod shots;
 mod single_file;
 mod slot;
 mod text;
+mod textual_inversion;
 mod transform;
 mod video2video;
 mod watch;

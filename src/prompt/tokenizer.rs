@@ -15,6 +15,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::chunks::{SpecialTokens, WeightedIds};
+use super::textual_inversion::{EmbeddingVectors, Piece, Placeholders};
 use super::weighting::parse_weights;
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -29,6 +30,9 @@ const WORD: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 pub struct ClipTokenizer {
     inner: Tokenizer,
     special: SpecialTokens,
+    placeholders: Placeholders,
+    /// Every id is below.
+    size: usize,
 }
 
 impl ClipTokenizer {
@@ -79,7 +83,31 @@ impl ClipTokenizer {
         // Text of any language is spelt in bytes: a vocabulary without them fails here, not at the
         // first prompt.
         inner.encode("\u{10ffff}", false).map_err(|e| damaged(origin, e))?;
-        Ok(Self { inner, special: SpecialTokens { bos, eos, pad } })
+        let special = SpecialTokens { bos, eos, pad };
+        let size = inner.get_vocab_size(true);
+        Ok(Self { inner, special, placeholders: Placeholders::default(), size })
+    }
+
+    /// Adds the words of an embedding of `count` vectors, whose ids begin at `first`: `word`, and
+    /// `word_1` and so on for the second and those after it.
+    ///
+    /// # Errors
+    /// When one of the words is a token already, or could not stand in a prompt.
+    pub fn add_placeholder(
+        &mut self,
+        word: &str,
+        (first, count): (usize, usize),
+        vectors: EmbeddingVectors,
+    ) -> Result<(), String> {
+        let known =
+            Placeholders::names(word, count).find(|name| self.inner.token_to_id(name).is_some());
+        if let Some(name) = known {
+            return Err(format!("{name:?} is a token of the vocabulary already"));
+        }
+        let ids: Vec<u32> = (first..first + count).map(|id| id as u32).collect();
+        self.placeholders.add(word, &ids, vectors)?;
+        self.size = self.size.max(first + count);
+        Ok(())
     }
 
     /// The ids that mark begin, end and filling.
@@ -89,16 +117,23 @@ impl ClipTokenizer {
 
     /// How many ids there are; every id is below.
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.size
     }
 
     /// The ids of `text` without begin and end.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(clean(text), false)
-            .map_err(|e| Error::request("prompt", format!("cannot be tokenised: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        let mut ids = Vec::new();
+        for piece in self.placeholders.split(text) {
+            match piece {
+                Piece::Ids(learned) => ids.extend_from_slice(learned),
+                Piece::Text(text) => {
+                    let refused = |e| Error::request("prompt", format!("cannot be tokenised: {e}"));
+                    let encoding = self.inner.encode_fast(clean(text), false).map_err(refused)?;
+                    ids.extend_from_slice(encoding.get_ids());
+                }
+            }
+        }
+        Ok(ids)
     }
 
     /// Parses the weights in `prompt` and tokenises each run of equal weight.

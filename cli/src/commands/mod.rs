@@ -6,14 +6,16 @@ pub(crate) mod convert;
 pub(crate) mod detect;
 pub(crate) mod devices;
 pub(crate) mod doctor;
+#[cfg(feature = "face")]
+pub(crate) mod face;
 pub(crate) mod inspect;
 mod models;
 mod options;
 mod output_file;
 mod plan;
-mod tasks;
 #[cfg(feature = "pull")]
 pub(crate) mod pull;
+mod tasks;
 pub(crate) mod text2video;
 #[cfg(feature = "train")]
 pub(crate) mod train;
@@ -37,6 +39,8 @@ pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::run(&args, json, &bar),
         Command::Bench(args) => bench::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
+        #[cfg(feature = "face")]
+        Command::Face(args) => face::run(&args, json),
         #[cfg(feature = "pull")]
         Command::Pull(args) => pull::run(&args, json, &bar),
         #[cfg(feature = "train")]

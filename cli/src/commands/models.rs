@@ -8,7 +8,8 @@ use musev::{
 
 use crate::commands::options::{Conditioners, Model};
 
-/// The models that were asked for, at least one, with their LoRAs; the one inside musev if none was.
+/// The models that were asked for, at least one, with their LoRAs and embeddings; the
+/// one inside musev if none was.
 pub(crate) fn models(args: &Model, conditioners: &Conditioners) -> Result<Vec<ModelFiles>> {
     following(args, conditioners, &FollowedModels::default())
 }

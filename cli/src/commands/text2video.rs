@@ -82,8 +82,7 @@ async fn make(
     let start = Instant::now();
     let (shot, file) = (&job.video.shot, &job.file);
     let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
-    let steps =
-        Steps { first_frame: job.video.first_frame_steps(), video: shot.sampling.steps };
+    let steps = Steps { first_frame: job.video.first_frame_steps(), video: shot.sampling.steps };
     progress.begin(steps, &device.description);
     let device_name = &device.description;
     progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));

@@ -46,15 +46,7 @@ impl FromStr for LoraChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut pieces: Vec<&str> = text.split(':').collect();
-        // Colons belong to the path up to the piece that ends it: `C:\loras\a.safetensors`.
-        let is_path = |piece: &&str| {
-            piece.contains(['/', '\\'])
-                || EXTENSIONS.iter().any(|extension| piece.ends_with(extension))
-        };
-        let end = pieces.iter().rposition(is_path).unwrap_or(0);
-        let options = pieces.split_off(end + 1);
-        let path = pieces.join(":");
+        let (path, options) = split_path(text);
         if path.is_empty() {
             return Err("expected PATH[:WEIGHT[:BLOCKS]], and the path is empty".to_owned());
         }
@@ -75,6 +67,18 @@ impl FromStr for LoraChoice {
             Some(rest) => Err(format!("{rest:?} is too much; expected PATH[:WEIGHT[:BLOCKS]]")),
         }
     }
+}
+
+/// The path at the start of `text`, and what follows it after colons.
+pub(in crate::checkpoint) fn split_path(text: &str) -> (String, Vec<&str>) {
+    let mut pieces: Vec<&str> = text.split(':').collect();
+    // Colons belong to the path up to the piece that ends it: `C:\loras\a.safetensors`.
+    let is_path = |piece: &&str| {
+        piece.contains(['/', '\\']) || EXTENSIONS.iter().any(|extension| piece.ends_with(extension))
+    };
+    let end = pieces.iter().rposition(is_path).unwrap_or(0);
+    let options = pieces.split_off(end + 1);
+    (pieces.join(":"), options)
 }
 
 impl fmt::Display for LoraChoice {

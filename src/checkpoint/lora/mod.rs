@@ -24,6 +24,7 @@ use crate::files::Files;
 
 pub use blocks::BlockWeights;
 pub use choice::LoraChoice;
+pub(super) use choice::split_path;
 pub(super) use delta::Delta;
 pub use names::LoraNaming;
 use names::{Layer, Network, Role};

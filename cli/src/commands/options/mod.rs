@@ -2,6 +2,7 @@
 
 mod conditioners;
 mod device;
+mod embeddings;
 mod input;
 mod model;
 mod output;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use musev::LoraChoice;
 
+use super::embeddings::Embeddings;
+
 /// Which networks.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
@@ -62,6 +64,8 @@ pub(crate) struct Model {
     /// Look LCM LoRAs up in this YAML table instead of the built-in one.
     #[arg(long, value_name = "PATH", requires = "lcm_model_name")]
     pub(crate) lcm_model_cfg_path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) embeddings: Embeddings,
     /// Leave tensors that match this pattern at their initial values instead of failing; `*` stands
     /// for anything; may be repeated.
     #[arg(long, value_name = "PATTERN")]
