@@ -7,8 +7,8 @@ use crate::image_tensor;
 use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, FirstFrame, PicturePrompt, Pipeline, PromptPictures, Request, Shot,
-    VisionCondition,
+    ConditionFrames, Engine, FirstFrame, PicturePrompt, Pipeline, PromptPictures, Request,
+    Sampling, Shot, VisionCondition,
 };
 use crate::random::Generator;
 

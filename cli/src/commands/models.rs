@@ -29,9 +29,15 @@ pub(crate) fn following(
     conditioners: &Conditioners,
     followed: &FollowedModels,
 ) -> Result<Vec<ModelFiles>> {
-    let loras = loras(args)?;
+    let root = musev::checkpoint_root(args.model_dir.as_deref());
+    let (loras, learned) = (loras(args)?, &args.embeddings);
+    let embeddings = learned.chosen(args.model.is_none() && args.names_a_table(), &root)?;
+    let with_parts = |model: ModelFiles| {
+        let model = model.with_loras(&loras, &args.allow_missing)?;
+        model.with_embeddings(&embeddings, learned.embedding_vectors)
+    };
     let opened = opened(args, conditioners, followed)?.into_iter();
-    opened.map(|model| model.with_loras(&loras, &args.allow_missing)).collect()
+    opened.map(with_parts).collect()
 }
 
 /// The LCM LoRA, if one is named, and the others.
