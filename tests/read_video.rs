@@ -192,7 +192,7 @@ fn bad_videos_are_clear_errors() {
     outside[12 + 18 + 14 + 8] = 200;
     let cases: [(&str, &[u8], &str); 8] = [
         ("empty.webp", &[], "is empty"),
-        ("text.mp4", b"not a video at all", "is no picture musev reads"),
+        ("text.mp4", b"not a video at all", "is no video musev reads"),
         ("cut.webp", &whole[..whole.len() - 9], "is no whole webp video"),
         ("huge.webp", &huge, "too large"),
         ("none.webp", &no_frames, "is no whole webp video"),
