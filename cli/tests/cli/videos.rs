@@ -126,7 +126,7 @@ fn events_tell_the_run_in_order() {
         .collect();
     assert_eq!(steps, [(0, 3), (1, 3), (2, 3)]);
     let parts: Vec<&Value> = named(&events, "loaded").iter().map(|event| &event["part"]).collect();
-    assert_eq!(parts, ["text_encoder", "vae", "unet"]);
+    assert_eq!(parts, ["vae", "unet", "text_encoder"]);
 }
 
 #[test]
