@@ -9,6 +9,7 @@ use burn::tensor::{FloatDType, Tensor, TensorData};
 use musev::media::{CLIP_SIZE, clip_pixel_values};
 use musev::models::clip::vision::CLIPVisionConfig;
 use musev::models::controlnet::{ControlNetModel, ControlNetModelConfig};
+use musev::models::ip_adapter::face_id::FaceIDProjModelConfig;
 use musev::models::ip_adapter::image_proj::ImageProjModelConfig;
 use musev::models::pose_guider::PoseGuiderConfig;
 use musev::models::referencenet::ReferenceNet2DConfig;
@@ -22,8 +23,8 @@ use musev::pipeline::{
 use musev::random::Generator;
 use musev::schedulers::SchedulerConfig;
 use musev::{
-    ConditionFrames, Error, Frame, Guidance, Request, Result, Rng, Sampling, Size, Unwatched,
-    VisionCondition, Window,
+    ConditionFrames, Error, FacePrompt, Frame, Guidance, Request, Result, Rng, Sampling, Size,
+    Unwatched, VisionCondition, Window,
 };
 
 use scramble::Scramble;
@@ -66,7 +67,10 @@ fn engine() -> Engine {
         attention_head_dim: 4,
         down_block_types: vec!["CrossAttnDownBlock3D".into(), "DownBlock3D".into()],
         up_block_types: vec!["UpBlock3D".into(), "CrossAttnUpBlock3D".into()],
-        variant: UNet3DVariant::MUSEV_REFERENCENET,
+        variant: UNet3DVariant {
+            need_t2i_ip_adapter_face: true,
+            ..UNet3DVariant::MUSEV_REFERENCENET
+        },
         ..Default::default()
     };
     let vae = AutoencoderKLConfig {
@@ -83,6 +87,8 @@ fn engine() -> Engine {
         clip_embeddings_dim: 24,
         clip_extra_context_tokens: 4,
     };
+    let face =
+        FaceIDProjModelConfig { cross_attention_dim: 16, id_embeddings_dim: 8, num_tokens: 4 };
     let pose_guider = PoseGuiderConfig {
         conditioning_embedding_channels: 32,
         block_out_channels: vec![8, 16],
@@ -97,7 +103,7 @@ fn engine() -> Engine {
                 encoder: None,
                 projection: ImageProjection::Whole(scrambled(projection.init(&device)).into()),
             }),
-            face_adapter: None,
+            face_adapter: Some(scrambled(face.init(&device)).into()),
             control_nets: vec![control_net(), control_net()],
             pose_guider: Some(scrambled(pose_guider.init(&device))),
         },
@@ -124,6 +130,7 @@ fn request() -> Request {
         vision: Some(VisionCondition::pictures(pictures(1, 0))),
         reference: Some(ConditionFrames::Pictures(pictures(2, 90))),
         image_prompt: Some(PicturePrompt::new(PromptPictures::Embeddings(embeddings))),
+        face_prompt: Some(FacePrompt { embeddings: vec![vec![-0.3; 8]], scale: 1.0 }),
         controls: vec![Control::new(pictures(6, 120)), Control::new(pictures(6, 180))],
         pose: pictures(6, 250),
         ..Request::default()
@@ -162,14 +169,35 @@ fn windows_denoised_together_equal_windows_one_by_one() {
     }
 }
 
+/// Without guidance the conditional half is all there is, condition frames in their places (quirk Q-15
+/// of the original, which fails there).
+#[test]
+fn no_guidance_is_guidance_of_scale_one() {
+    let engine = engine();
+    let [off, on] = [1.0, 1.0 + 1e-9].map(|scale| {
+        let guidance = Guidance { scale, ..Guidance::default() };
+        denoise(&engine, &Request { guidance, ..request() }).unwrap()
+    });
+    assert!(difference(off.clone(), on) < 1e-5);
+    let given = VisionCondition::pictures(pictures(1, 200));
+    let guidance = Guidance { scale: 1.0, ..Guidance::default() };
+    let other = Request { vision: Some(given), guidance, ..request() };
+    let other = denoise(&engine, &other).unwrap();
+    let frames = |clip: &Tensor<5>, from, count| clip.clone().narrow(2, from, count);
+    assert!(difference(frames(&other, 0, 1), frames(&off, 0, 1)) > 1e-2, "the given frame itself");
+    assert!(difference(frames(&other, 1, 5), frames(&off, 1, 5)) > 1e-4, "what follows it");
+}
+
 #[test]
 fn every_condition_counts() {
     let engine = engine();
     let all = denoise(&engine, &request()).unwrap();
-    let without: [fn(&mut Request); 6] = [
+    let without: [fn(&mut Request); 8] = [
         |request| request.motion_speed = 2.0,
         |request| request.reference = None,
         |request| request.image_prompt = None,
+        |request| request.face_prompt = None,
+        |request| request.face_prompt.as_mut().unwrap().embeddings.push(vec![0.5; 8]),
         |request| request.controls.clear(),
         |request| request.controls[1].scale = 0.0,
         |request| request.pose.clear(),
@@ -261,6 +289,12 @@ fn what_cannot_be_followed_is_told() {
         request.image_prompt = Some(PicturePrompt::new(pictures));
     };
     assert_eq!(fault(&engine, picture), "ipadapter-image");
+    let wide = |request: &mut Request| {
+        request.face_prompt.as_mut().unwrap().embeddings.push(vec![0.1; 9]);
+    };
+    assert_eq!(fault(&engine, wide), "face-embedding");
+    engine.conditioners.face_adapter = None;
+    assert_eq!(fault(&engine, |_| {}), "face-embedding");
     engine.conditioners.reference_net = None;
     assert_eq!(fault(&engine, |_| {}), "refer-image");
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use musev::config::{
-    ConditionerSpec, ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant, checkpoint_root,
-    lcm_lora,
+    ConditionerChoice, ConditionerSpec, ModelChoice, ModelSettings, ModelSpec, PartChoice, Variant,
+    checkpoint_root, lcm_lora,
 };
 
 fn choice(table: Option<PathBuf>, name: &str) -> ModelChoice {
@@ -157,4 +157,66 @@ fn unknown_and_missing_models_say_what_there_is() {
 #[test]
 fn a_given_folder_wins() {
     assert_eq!(checkpoint_root(Some(Path::new("x"))), PathBuf::from("x"));
+}
+
+#[test]
+fn variants_are_known_by_name_and_otherwise_by_their_tensors() {
+    let folders = ["musev", "musev_referencenet", "musev_referencenet_pose"];
+    let motion = folders.map(|name| format!("motion/{name}"));
+    let all = [MAJIC, "vae/sd-vae-ft-mse", &motion[0], &motion[1], &motion[2]];
+    let root = root(&all);
+    let variant = |name: &str| find("all", name, "sd-vae-ft-mse", root.path()).unwrap()[0].variant;
+    assert_eq!(variant("musev"), Some(Variant::Musev));
+    assert_eq!(variant("musev_referencenet"), Some(Variant::MusevReferencenet));
+    assert_eq!(variant("musev_referencenet_pose"), Some(Variant::MusevReferencenet));
+    let own = choice(Some(root.path().join("motion/musev")), "None");
+    let found = ModelSpec::find(&choice(None, "all"), &own, &named("sd-vae-ft-mse"), root.path());
+    assert_eq!(found.unwrap()[0].variant, None);
+}
+
+#[test]
+fn networks_of_conditions_are_named_or_given_as_paths() {
+    let reference = "motion/musev_referencenet/referencenet";
+    let encoder = "IP-Adapter/models/image_encoder";
+    let canny = "controlnet/control_v11p_sd15_canny";
+    let root = root(&[reference, encoder, canny]);
+    let at = |path: &str| root.path().join(path);
+    for name in ["IP-Adapter/models/ip-adapter-faceid_sd15.bin", "mine.bin"] {
+        std::fs::write(at(name), b"").unwrap();
+    }
+    let choices = ConditionerChoice {
+        reference_net: Some(choice(None, "musev_referencenet_pose")),
+        image_adapter: Some(choice(Some(at("mine.bin")), "None")),
+        image_encoder: Some("image_encoder".to_owned()),
+        face_adapter: Some(choice(None, "IPAdapterFaceID")),
+        control_nets: vec!["canny".to_owned(), at(encoder).display().to_string()],
+        pose_guider: Some(at("mine.bin")),
+    };
+    let mut spec = ConditionerSpec::default();
+    choices.apply(&mut spec, root.path()).unwrap();
+    let expected = ConditionerSpec {
+        reference_net: Some(at(reference)),
+        image_adapter: Some(at("mine.bin")),
+        image_encoder: Some(at(encoder)),
+        face_adapter: Some(at("IP-Adapter/models/ip-adapter-faceid_sd15.bin")),
+        control_nets: vec![at(canny), at(encoder)],
+        pose_guider: Some(at("mine.bin")),
+    };
+    assert_eq!(spec, expected);
+    assert_eq!(spec.reference_net_name().as_deref(), Some("musev_referencenet"));
+    // What is not named stays, and None takes away.
+    let away = ConditionerChoice {
+        reference_net: Some(choice(None, "None")),
+        ..ConditionerChoice::default()
+    };
+    away.apply(&mut spec, root.path()).unwrap();
+    assert_eq!(spec, ConditionerSpec { reference_net: None, ..expected });
+    for (choice, needle) in [
+        (ConditionerChoice { control_nets: vec!["cany".into()], ..Default::default() }, "`canny`"),
+        (ConditionerChoice { control_nets: vec!["hed".into()], ..Default::default() }, "not there"),
+        (ConditionerChoice { pose_guider: Some(at("x")), ..Default::default() }, "pose guider"),
+    ] {
+        let error = choice.apply(&mut spec, root.path()).unwrap_err().to_string();
+        assert!(error.contains(needle), "{error}");
+    }
 }

@@ -166,6 +166,35 @@ fn face_projection() {
     assert_same(state_dict(&default, face_id::KEYS), &want);
 }
 
+/// Files of adapters and pose guiders come without a configuration: the published sizes are read from
+/// the shapes of their tensors.
+#[test]
+fn sizes_are_told_by_shapes() {
+    fn shapes(prefix: &str, name: &str) -> impl Fn(&str) -> Option<Vec<usize>> {
+        let (_, tensors) = manifest::<Value>(name);
+        let tensors = below(prefix, &tensors);
+        move |name: &str| tensors.get(name).cloned()
+    }
+    fn json(config: &impl serde::Serialize) -> Value {
+        serde_json::to_value(config).unwrap()
+    }
+    let whole = shapes("image_proj.", "ip_adapter_sd15");
+    let told = ImageProjModelConfig::of_shapes(&whole).unwrap();
+    assert_eq!(json(&told), json(&ImageProjModelConfig::default()));
+    let patches = shapes("image_proj.", "ip_adapter_plus_resampler");
+    let told = ResamplerConfig::of_shapes(&patches).unwrap();
+    assert_eq!(json(&told), json(&ResamplerConfig::default()));
+    let face = shapes("image_proj.", "ip_adapter_faceid_sd15");
+    let told = FaceIDProjModelConfig::of_shapes(&face).unwrap();
+    assert_eq!(json(&told), json(&FaceIDProjModelConfig::default()));
+    let pose = shapes("", "pose_guider");
+    let told = PoseGuiderConfig::of_shapes(&pose).unwrap();
+    assert_eq!(json(&told), json(&PoseGuiderConfig::default()));
+    assert!(ImageProjModelConfig::of_shapes(&face).is_none());
+    assert!(ResamplerConfig::of_shapes(&whole).is_none());
+    assert!(FaceIDProjModelConfig::of_shapes(&patches).is_none());
+}
+
 #[test]
 fn image_adapters_number_the_cross_attentions() {
     let config = unet(WITH_FACE);

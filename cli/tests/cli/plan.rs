@@ -59,8 +59,8 @@ fn a_plan_with_all_parts_comes_true() {
     conditioners::write(&folder, &sizes, &encoder).expect("it can be written");
     let image = photograph();
     let words = ["text2video", "--model", "large", "--image", &image, "--device", "cpu"];
-    let size = ["--width", "128", "--height", "128", "--steps", "1", "-o", "out/a.gif", "--json"];
-    let words = [&words[..], &size].concat();
+    let size = ["--width", "128", "--height", "128", "--steps", "1", "--time-size", "6"];
+    let words = [&words[..], &size, &["-o", "out/a.gif", "--json"]].concat();
     let events = sandbox.events(&[&words[..], &["--plan"]].concat());
     let event = named(&events, "plan")[0];
     let networks = event["plan"]["networks"].as_array().expect("a list");
