@@ -156,7 +156,7 @@ impl Weights {
         let missing = || Error::checkpoint(self.origin(), format!("has no matrix {name}"));
         let entry = self.entries().get(name).ok_or_else(missing)?;
         let &[_, width] = entry.info().shape.as_slice() else { return Err(missing()) };
-        for inversion in inversions.iter().filter(|inversion| inversion.width() != width) {
+        if let Some(inversion) = inversions.iter().find(|inversion| inversion.width() != width) {
             let reason = format!(
                 "its vectors have {} channels, those of the text encoder {width}; it was trained \
                  for another model",

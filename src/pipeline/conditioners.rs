@@ -38,6 +38,7 @@ pub struct ImageAdapter {
 
 /// From what CLIP sees in a picture to tokens.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a model")]
 pub enum ImageProjection {
     /// None: its embedding is the token, which can only stand in place of the words
     /// ([`PicturePrompt::only`]).

@@ -162,7 +162,7 @@ impl Engine {
     /// work with them, so it is waited for.
     async fn let_go<const D: usize>(&self, result: &Tensor<D>) -> Result<()> {
         if self.conditioners.are_emptied() {
-            image_tensor::read(result.clone().slice([0..1])).await?;
+            image_tensor::read(result.clone().narrow(0, 0, 1)).await?;
             self.device.memory_cleanup();
         }
         Ok(())
