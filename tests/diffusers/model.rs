@@ -41,7 +41,7 @@ pub(crate) fn text_encoder() -> TextEncoder {
     let config: CLIPTextConfig = config(&folder);
     TextEncoder {
         tokenizer: ClipTokenizer::open(&golden("base/tokenizer")).unwrap(),
-        model: loaded(config.init(&cpu), &folder, text::KEYS, &cpu),
+        model: loaded(config.init(&cpu), &folder, text::KEYS, &cpu).into(),
     }
 }
 
@@ -73,8 +73,9 @@ pub(crate) fn denoised(engine: &Engine, request: &Request) -> Tensor<5> {
     let mut generator = Generator::new(request.sampling.rng, request.sampling.seed);
     let run = async {
         let guidance = request.guidance.is_on();
-        let text = text_encoder().encode(&request.prompt, guidance, &engine.device).await?;
-        engine.denoise(request, text, &mut generator, &mut Unwatched).await
+        let prompts = [(&request.prompt, guidance)];
+        let mut text = text_encoder().encode(&prompts, &engine.device, &mut Unwatched).await?;
+        engine.denoise(request, text.remove(0), &mut generator, &mut Unwatched).await
     };
     pollster::block_on(run).unwrap().latents
 }

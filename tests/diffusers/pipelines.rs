@@ -1,7 +1,9 @@
 //! Text to image, ControlNet and image to image, with every sampler.
 
 use burn::tensor::Tensor;
-use musev::{ConditionFrames, Control, ControlInterval, Device, Prompt, Request, read_frame};
+use musev::{
+    ConditionFrames, Control, ControlInterval, Device, Prompt, Request, Unwatched, read_frame,
+};
 
 use crate::model::{denoised, engine, text_encoder};
 use crate::record::{assert_close, golden, latents, recorded, runs};
@@ -10,7 +12,8 @@ use crate::record::{assert_close, golden, latents, recorded, runs};
 fn a_prompt_is_read_alike() {
     let prompt = Prompt { positive: "a red cat, sitting".to_owned(), negative: String::new() };
     let text = text_encoder();
-    let states = pollster::block_on(text.encode(&prompt, false, &Device::flex())).unwrap();
+    let (prompts, cpu) = ([(&prompt, false)], Device::flex());
+    let states = pollster::block_on(text.encode(&prompts, &cpu, &mut Unwatched)).unwrap().remove(0);
     let wanted = recorded::<3>("prompt_embeds").into_data();
     assert_close(states, Tensor::from_data(wanted, &Device::flex()), "prompt");
 }
