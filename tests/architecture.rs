@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules below the pipeline, which may import them all.
-const BELOW_PIPELINE: [&str; 14] = [
+const BELOW_PIPELINE: [&str; 15] = [
     "checkpoint",
     "config",
     "detectors",
