@@ -65,8 +65,10 @@ pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
         ("torch.nn.modules.container", "ParameterDict") => Ok(Callable::ParameterDict),
         ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
         ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
-        // Checkpoints of PyTorch Lightning hold counters of numpy and the class of a callback.
-        ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
+        // Modules hold an empty set; checkpoints of PyTorch Lightning counters of numpy and the class
+        // of a callback.
+        ("__builtin__" | "builtins", "set")
+        | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
         | ("numpy", "dtype")
         | ("_codecs", "encode")
         | ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint") => {

@@ -19,7 +19,7 @@ fn converted(input: &Path, output: &Path) {
         output: output.to_owned(),
         dtype: None,
         force: false,
-        tokenizer: None,
+        tokenizer: Some(golden("base/tokenizer")),
         root: golden("models"),
     };
     convert(&conversion, &mut |_| ControlFlow::Continue(())).unwrap();

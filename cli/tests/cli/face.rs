@@ -39,7 +39,7 @@ fn mistakes_are_named() {
     let output = ["-o", "out/a.safetensors"];
     let face = |picture, models| [&["face", picture, "--models", models], &output[..]].concat();
     sandbox.refuses(&face("black.png", &models), &["face: no face is found"]);
-    sandbox.refuses(&face("picture.png", "out"), &["out has no det_10g.onnx", "buffalo_l"]);
+    sandbox.refuses(&face("picture.png", "out"), &["out: has no det_10g.onnx", "buffalo_l"]);
     sandbox.refuses(&face("none.png", &models), &["none.png"]);
     sandbox.refuses(&["face", "picture.png"], &["--models"]);
 }

@@ -1,10 +1,9 @@
 //! Resizing and warping as OpenCV 4 does it on 8-bit pictures: in whole numbers, bit for bit.
 
 use super::align::Similarity;
+use crate::detectors::resize::{Interpolation, resized};
 use crate::media::Frame;
 
-/// 1.0 as a weight of `resize`.
-const RESIZE_ONE: f32 = 2048.0;
 /// 1.0 as a coordinate of `warpAffine`.
 const WARP_ONE: f64 = 1024.0;
 /// Steps between two pixels to which `warpAffine` rounds, as a power of two.
@@ -16,53 +15,10 @@ const FINER_BITS: i32 = 10 - STEP_BITS;
 /// `cv2.resize(frame, (width, height))`: linear between pixels, or the mean of four where both
 /// sides are halved.
 pub(super) fn resize_linear(frame: &Frame, width: usize, height: usize) -> Frame {
-    if (width, height) == (frame.width, frame.height) {
-        return frame.clone();
-    }
     if (2 * width, 2 * height) == (frame.width, frame.height) {
         return halved(frame);
     }
-    let across = taps(frame.width, width);
-    let down = taps(frame.height, height);
-    let row_of = |y: usize| -> Vec<i32> {
-        let row = &frame.data[3 * frame.width * y..3 * frame.width * (y + 1)];
-        let mix = |tap: &Tap| {
-            let [left, right] = tap.at.map(|x| &row[3 * x..3 * x + 3]);
-            let [a, b] = tap.weights;
-            [0, 1, 2].map(|c| i32::from(left[c]) * a + i32::from(right[c]) * b)
-        };
-        across.iter().flat_map(mix).collect()
-    };
-    let mut data = Vec::with_capacity(3 * width * height);
-    for tap in &down {
-        let [upper, lower] = tap.at.map(row_of);
-        let [a, b] = tap.weights;
-        data.extend(upper.iter().zip(&lower).map(|(x, y)| {
-            let sum = ((a * (x >> 4)) >> 16) + ((b * (y >> 4)) >> 16);
-            ((sum + 2) >> 2).clamp(0, 255) as u8
-        }));
-    }
-    Frame { width, height, data }
-}
-
-/// Two neighbours of a new position along a side, and their weights.
-struct Tap {
-    at: [usize; 2],
-    weights: [i32; 2],
-}
-
-fn taps(old: usize, new: usize) -> Vec<Tap> {
-    let scale = 1.0 / (new as f64 / old as f64);
-    let last = old - 1;
-    let make = |index: usize| {
-        let position = ((index as f64 + 0.5) * scale - 0.5) as f32;
-        let first = position.floor();
-        let share = if first < 0.0 || first >= last as f32 { 0.0 } else { position - first };
-        let first = (first.max(0.0) as usize).min(last);
-        let weights = [1.0 - share, share].map(|w| (w * RESIZE_ONE).round_ties_even() as i32);
-        Tap { at: [first, (first + 1).min(last)], weights }
-    };
-    (0..new).map(make).collect()
+    resized(frame, width, height, Interpolation::Linear)
 }
 
 fn halved(frame: &Frame) -> Frame {

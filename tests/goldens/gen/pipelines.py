@@ -204,8 +204,6 @@ def run(name, pipeline, scheduler=DDIMScheduler, options=(), lora=None, **settin
     if isinstance(pipeline, StableDiffusionControlNetPipeline):
         inputs["image"] = Image.open(OUT / "control.png")
     latents = pipeline(**inputs, **arguments, generator=generator, output_type="latent").images
-    if lora:
-        pipeline.unload_lora_weights()
     assert latents.isfinite().all() and latents.std() > 0.1, name
     RUNS.append(
         dict(name=name, scheduler=scheduler.__name__, config=config, lora=lora, **settings)
@@ -245,10 +243,12 @@ def runs():
     run("dpmsolver", text, DPMSolverMultistepScheduler, dpm, num_inference_steps=16)
     run("without_guidance", text, guidance_scale=1.0)
     run("lcm", text, LCMScheduler, num_inference_steps=4, guidance_scale=1.5)
-    run("lora_kohya", text, lora=("kohya", 0.7), seed=100)
-    run("lora_diffusers", text, lora=("diffusers", 0.7), seed=100)
-    run("lora_peft", text, lora=("peft", 0.7), seed=100)
-    run("lora_lcm", text, LCMScheduler, lora=("lcm", 1.0), num_inference_steps=4, guidance_scale=1.0)
+    # A pipeline that had one LoRA does not forget the strength of it.
+    run("lora_kohya", read(StableDiffusionPipeline), lora=("kohya", 0.7), seed=100)
+    run("lora_diffusers", read(StableDiffusionPipeline), lora=("diffusers", 0.7), seed=100)
+    run("lora_peft", read(StableDiffusionPipeline), lora=("peft", 0.7), seed=100)
+    few = dict(num_inference_steps=4, guidance_scale=1.0)
+    run("lora_lcm", read(StableDiffusionPipeline), LCMScheduler, lora=("lcm", 1.0), **few)
     LATENTS["prompt_embeds"], _ = text.encode_prompt(PROMPT, "cpu", 1, False)
 
     network = ControlNetModel.from_pretrained(OUT / "controlnet", torch_dtype=torch.float32)
@@ -268,7 +268,9 @@ def runs():
         (LCMScheduler, {}),
     ]:
         name = kind.__name__.removesuffix("Scheduler").lower()
-        run(f"image_{name}", image, kind, options, num_inference_steps=8, strength=0.55)
+        # With the seed that would be its turn this one amplifies a change of a millionth 400-fold.
+        seed = dict(seed=22) if kind is EulerAncestralDiscreteScheduler else {}
+        run(f"image_{name}", image, kind, options, num_inference_steps=8, strength=0.55, **seed)
     run("image_full", image, EulerDiscreteScheduler, strength=1.0)
     LATENTS["clean_latents"] = clean_latents(image)
 

@@ -40,8 +40,6 @@ RUNS = [
     (EulerDiscreteScheduler, 6, 0.0, dict(
         timestep_spacing="trailing", prediction_type="v_prediction",
         rescale_betas_zero_snr=True)),
-    (DDIMScheduler, 6, 1.0, dict(
-        timestep_spacing="trailing", prediction_type="v_prediction", rescale_betas_zero_snr=True)),
     (EulerAncestralDiscreteScheduler, 6, 0.0, dict()),
     (EulerAncestralDiscreteScheduler, 5, 0.0, dict(prediction_type="v_prediction")),
     (LCMScheduler, 4, 0.0, dict(set_alpha_to_one=False, original_inference_steps=40)),

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent
 OUT = GOLDENS / "textual_inversion"
 WIDTH = 32
-PROMPTS = ["a blurhand cat", "blurhand, <toy>, softlight softlight_1", "(no learned word)"]
+PROMPTS = ["a blurhand cat", "blurhand, <toy>, softlight", "(no learned word)"]
 
 
 class Pipe(TextualInversionLoaderMixin):
