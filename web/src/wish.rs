@@ -72,7 +72,7 @@ impl Wish {
         sampling.seed = self.seed;
         sampling.scheduler = self.scheduler;
         let task = Task { prompt: self.prompt.clone(), ..Task::default() };
-        let pictures = picture.into_iter().map(|picture| picture.frame).collect();
+        let pictures: Vec<_> = picture.into_iter().map(|picture| picture.frame).collect();
         Ok(defaults.prepare(&task, pictures)?.remove(0))
     }
 }
