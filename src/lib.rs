@@ -71,11 +71,11 @@ pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode,
 #[cfg(not(target_family = "wasm"))]
 pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
 pub use pipeline::{
-    ConditionFrames, Control, ControlInterval, Event, FacePrompt, FirstFrame, FollowedControl,
-    Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory, Noise,
-    NoiseType, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request, Sampling,
-    SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video, Transformed,
-    Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
+    ConditionFrames, Control, ControlInterval, Event, FacePrompt, FindFace, FirstFrame,
+    FollowedControl, Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory,
+    Noise, NoiseType, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request,
+    Sampling, SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video,
+    Transformed, Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, EmbeddingVectors, fill_template};
 pub use random::Rng;

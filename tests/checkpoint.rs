@@ -4,6 +4,8 @@
 mod checkpoints;
 mod common;
 
+#[path = "checkpoint/control_net.rs"]
+mod control_net;
 #[path = "checkpoint/convert.rs"]
 mod convert;
 #[path = "checkpoint/damaged.rs"]

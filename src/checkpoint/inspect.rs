@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use serde::Serialize;
 
+use super::control_net::control_net;
 use super::keys::KeyRename;
 use super::load::{is_ignored, mismatch};
 use super::lora::{Lora, LoraSummary};
@@ -14,8 +15,10 @@ use super::state_dict::slots;
 use super::weights::{Format, Weights};
 use crate::error::{Error, Result};
 
-/// Folders of a diffusers model, in the order in which they are told.
-const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+/// Folders of a base model, in the order in which they are told.
+const BASE: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+/// What the variants with a ReferenceNet need besides: two folders, and a file of the motion model.
+const REFERENCE: [&str; 3] = ["referencenet", "image_encoder", "ip_adapter_image_proj.bin"];
 
 /// A network that found weights are compared with.
 #[derive(Clone, Debug)]
@@ -93,6 +96,10 @@ pub enum Kind {
     SingleFile,
     /// Changes to be laid over a model.
     Lora,
+    /// A projection of pictures or faces to tokens, with or without what reads them.
+    IpAdapter,
+    /// A ControlNet in the naming of its authors.
+    ControlNet,
 }
 
 /// One network, or another folder of a model.
@@ -173,16 +180,22 @@ pub struct Missing {
     pub parts: Vec<String>,
 }
 
-/// Inspects a file or folder. `known` gives the networks that a part may hold, from the folder
-/// its `config.json` lies in.
-pub fn inspect(path: &Path, known: impl Fn(&Path) -> Vec<KnownNetwork>) -> Result<Inspection> {
-    let folders: Vec<&str> = PARTS.into_iter().filter(|part| path.join(part).is_dir()).collect();
-    let (kind, parts) = if folders.is_empty() {
+/// Inspects a file or folder. `known` gives the networks that weights may be, from the folder their
+/// `config.json` lies in, and from the weights where these tell the sizes.
+pub fn inspect(
+    path: &Path,
+    known: impl Fn(&Path, &Weights) -> Vec<KnownNetwork>,
+) -> Result<Inspection> {
+    let parts: Vec<Part> = BASE
+        .into_iter()
+        .chain(REFERENCE)
+        .filter(|name| path.join(name).is_dir() || name.contains('.') && path.join(name).is_file())
+        .map(|name| part(&path.join(name), name, &known))
+        .collect();
+    let (kind, parts) = if parts.is_empty() {
         of_weights(path, &known)?
     } else {
-        let parts: Vec<Part> =
-            folders.iter().map(|name| part(&path.join(name), name, &known)).collect();
-        let moves = parts.iter().any(|part| part.name == "unet" && is_motion(part));
+        let moves = parts.iter().any(|part| part.name == "unet" && part.has("temp_attentions."));
         let kind = match moves {
             true if parts.iter().any(|part| part.name == "text_encoder") => Kind::WholeModel,
             true => Kind::MotionModel,
@@ -190,27 +203,28 @@ pub fn inspect(path: &Path, known: impl Fn(&Path) -> Vec<KnownNetwork>) -> Resul
         };
         (kind, parts)
     };
-    let missing = match kind {
-        Kind::Lora => vec![],
-        _ => vec![Missing { variant: "musev".to_string(), parts: missing(&parts, kind) }],
-    };
+    let missing = missing(&parts, kind);
     Ok(Inspection { path: path.to_path_buf(), kind, parts, missing })
 }
 
 /// What a file, or a folder of one network, holds.
 fn of_weights(
     path: &Path,
-    known: &impl Fn(&Path) -> Vec<KnownNetwork>,
+    known: &impl Fn(&Path, &Weights) -> Vec<KnownNetwork>,
 ) -> Result<(Kind, Vec<Part>)> {
     let weights = Weights::open(path)?;
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let part = |name: &str, weights: &Weights, lora: Option<LoraSummary>| Part {
         name: name.to_owned(),
         path: path.to_path_buf(),
-        weights: Some(summary(weights, &known(folder))),
+        weights: Some(summary(weights, &known(folder, weights))),
         lora,
         error: None,
     };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    if let Some(control_net) = control_net(&weights)? {
+        return Ok((Kind::ControlNet, vec![part(&name, &control_net, None)]));
+    }
     if let Some(SingleFile { unet: Some(unet), vae, text_encoder }) = SingleFile::of(&weights)? {
         let networks = [("unet", Some(unet)), ("vae", vae), ("text_encoder", text_encoder)];
         let parts = networks.iter().filter_map(|(name, weights)| {
@@ -219,14 +233,20 @@ fn of_weights(
         });
         return Ok((Kind::SingleFile, parts.collect()));
     }
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let adapter = ["image_proj", "ip_adapter"]
+        .map(|name| (name, weights.with_prefix_removed(&format!("{name}."))));
+    if adapter[0].1.names().next().is_some() {
+        let parts = adapter.iter().filter(|(_, weights)| weights.names().next().is_some());
+        let parts = parts.map(|(name, weights)| part(name, weights, None)).collect();
+        return Ok((Kind::IpAdapter, parts));
+    }
     Ok(match Lora::of(&weights) {
         Ok(lora) => (Kind::Lora, vec![part(&name, &weights, Some(lora.summary()))]),
         Err(_) => (Kind::Weights, vec![part(&name, &weights, None)]),
     })
 }
 
-fn part(folder: &Path, name: &str, known: &impl Fn(&Path) -> Vec<KnownNetwork>) -> Part {
+fn part(folder: &Path, name: &str, known: &impl Fn(&Path, &Weights) -> Vec<KnownNetwork>) -> Part {
     let required = match name {
         "tokenizer" => Some(["vocab.json", "tokenizer.json"].as_slice()),
         "scheduler" => Some(["scheduler_config.json"].as_slice()),
@@ -235,7 +255,13 @@ fn part(folder: &Path, name: &str, known: &impl Fn(&Path) -> Vec<KnownNetwork>) 
     let found: Result<Option<WeightsSummary>> = match required {
         Some(files) if files.iter().any(|file| folder.join(file).is_file()) => Ok(None),
         Some(files) => Err(Error::checkpoint(folder, format!("holds no {}", files.join(" or ")))),
-        None => Weights::open(folder).map(|weights| Some(summary(&weights, &known(folder)))),
+        None => Weights::open(folder).map(|weights| {
+            // An adapter's keys and values are the denoiser's.
+            let projection = weights.with_prefix_removed("image_proj.");
+            let is_adapter = projection.names().next().is_some();
+            let weights = if is_adapter { projection } else { weights };
+            Some(summary(&weights, &known(folder, &weights)))
+        }),
     };
     let (weights, error) = match found {
         Ok(weights) => (weights, None),
@@ -268,28 +294,56 @@ fn summary(weights: &Weights, known: &[KnownNetwork]) -> WeightsSummary {
     WeightsSummary { format, files, elements, bytes, dtypes, network, tensors }
 }
 
-/// Whether a part holds temporal layers.
-fn is_motion(part: &Part) -> bool {
-    let tensors = part.weights.iter().flat_map(|weights| &weights.tensors);
-    tensors.into_iter().any(|tensor| tensor.name.contains("temp_attentions."))
+impl Part {
+    /// Whether a tensor has `segment` in its name.
+    fn has(&self, segment: &str) -> bool {
+        let tensors = self.weights.iter().flat_map(|weights| &weights.tensors);
+        tensors.into_iter().any(|tensor| tensor.name.contains(segment))
+    }
+
+    /// Whether it would load as it is.
+    fn is_usable(&self) -> bool {
+        let network = self.weights.as_ref().map(|weights| weights.network.as_ref());
+        self.error.is_none() && network.is_none_or(|found| found.is_some_and(NetworkMatch::fits))
+    }
 }
 
-/// What variant `musev` needs that is not among these parts. A motion model alone replaces no part
-/// of a base model: the spatial layers come from the latter.
-fn missing(parts: &[Part], kind: Kind) -> Vec<String> {
-    let usable = |part: &&Part| {
-        let fit = part.weights.as_ref().map(|weights| weights.network.as_ref());
-        part.error.is_none() && fit.is_none_or(|network| network.is_some_and(NetworkMatch::fits))
-    };
-    let is_base = |part: &Part| kind == Kind::WholeModel || !is_motion(part);
-    let has =
-        |name: &str| parts.iter().filter(usable).any(|part| part.name == name && is_base(part));
-    // A single file's scheduler is Stable Diffusion 1.5's.
-    let needs = |part: &&&str| !(has(part) || kind == Kind::SingleFile && **part == "scheduler");
-    let mut missing: Vec<String> =
-        PARTS.iter().filter(needs).map(|part| format!("base model: {part}")).collect();
-    if !parts.iter().filter(usable).any(is_motion) {
-        missing.push("motion model: unet".to_string());
+/// What the variants need that is not among these parts: those variants that the motion model is,
+/// all of them where there is none. A motion model alone replaces no part of a base model: the
+/// spatial layers come from the latter.
+fn missing(parts: &[Part], kind: Kind) -> Vec<Missing> {
+    if !matches!(
+        kind,
+        Kind::DiffusersModel | Kind::MotionModel | Kind::WholeModel | Kind::SingleFile
+    ) {
+        return Vec::new();
     }
-    missing
+    let is_motion = |part: &Part| part.has("temp_attentions.");
+    let refers = |part: &Part| part.has("refer_emb_attns.");
+    let usable = |name: &str, wanted: &dyn Fn(&Part) -> bool| {
+        parts.iter().any(|part| part.name == name && part.is_usable() && wanted(part))
+    };
+    let has_base = |name: &str| {
+        usable(name, &|part| kind == Kind::WholeModel || !is_motion(part))
+            // A single file's scheduler is Stable Diffusion 1.5's.
+            || kind == Kind::SingleFile && name == "scheduler"
+    };
+    let motion = parts.iter().find(|part| is_motion(part));
+    let of_variant = |(variant, with_references): (&str, bool)| {
+        if motion.is_some_and(|motion| refers(motion) != with_references) {
+            return None;
+        }
+        let base = BASE.into_iter().filter(|name| !has_base(name));
+        let mut missing: Vec<String> = base.map(|name| format!("base model: {name}")).collect();
+        if !usable("unet", &is_motion) {
+            missing.push("motion model: unet".to_string());
+        }
+        let others =
+            REFERENCE.into_iter().filter(|name| with_references && !usable(name, &|_| true));
+        missing.extend(others.map(str::to_owned));
+        Some(Missing { variant: variant.to_owned(), parts: missing })
+    };
+    let variants =
+        [("musev", false), ("musev_referencenet", true), ("musev_referencenet_pose", true)];
+    variants.into_iter().filter_map(of_variant).collect()
 }

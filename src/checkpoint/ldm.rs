@@ -290,7 +290,7 @@ pub(super) fn text_to_diffusers(name: &str) -> String {
 }
 
 /// A number in a name, written as numbers are; no network counts further.
-fn index(part: &str) -> Option<usize> {
+pub(super) fn index(part: &str) -> Option<usize> {
     let plain = part == "0" || part.bytes().next().is_some_and(|first| first != b'0');
     let number = part.parse::<u16>().ok().filter(|_| plain && !part.starts_with('+'))?;
     Some(number.into())

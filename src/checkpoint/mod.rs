@@ -4,8 +4,8 @@
 //!   recognised by content; a tensor is read when it is asked for and never before.
 //! * [`load`] puts them into a module and names every tensor that is missing, unused or of another
 //!   shape; [`state_dict`] lists what a module wants, as PyTorch spells it, without allocating.
-//! * [`SingleFile`] finds the networks of a model that is one file; [`Lora`] lays changes over
-//!   weights, [`TextualInversion`] hangs rows below them; [`write_safetensors`] writes any weights
+//! * [`SingleFile`] finds the networks of a model that is one file, [`control_net`] the one in a file
+//!   of ControlNet's authors; [`Lora`] lays changes over weights, [`TextualInversion`] hangs rows below them; [`write_safetensors`] writes any weights
 //!   again, tensor by tensor.
 //! * `tensors` and `to_safetensors` turn a module into such a file again, for training.
 //! * [`inspect`] tells what a file or folder is and which networks it fits.
@@ -14,6 +14,7 @@
 //! process until the system takes them back, and a file cut short under a map kills the process
 //! where a read returns an error.
 
+mod control_net;
 mod convert;
 mod embeddings;
 mod entry;
@@ -36,6 +37,7 @@ mod textual_inversion;
 mod torch;
 mod weights;
 
+pub use control_net::control_net;
 pub use embeddings::face_embeddings;
 pub use entry::TensorInfo;
 pub use inspect::{

@@ -5,10 +5,17 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::{self, Inspection, KnownNetwork};
+use crate::checkpoint::{self, Inspection, KnownNetwork, Weights};
 use crate::error::Result;
 use crate::models::clip::text::{self, CLIPTextConfig};
-use crate::models::unet_3d::{self, UNet3DConditionModelConfig};
+use crate::models::clip::vision::{self, CLIPVisionConfig};
+use crate::models::controlnet::{self, ControlNetModelConfig};
+use crate::models::ip_adapter::face_id::{self, FaceIDProjModelConfig};
+use crate::models::ip_adapter::image_proj::{self, ImageProjModelConfig};
+use crate::models::ip_adapter::resampler::{self, ResamplerConfig};
+use crate::models::pose_guider::{self, PoseGuiderConfig};
+use crate::models::referencenet::{self, ReferenceNet2DConfig};
+use crate::models::unet_3d::{self, UNet3DConditionModelConfig, UNet3DVariant};
 use crate::models::vae::{self, AutoencoderKLConfig};
 use crate::{Device, Error};
 
@@ -24,13 +31,18 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     checkpoint::inspect(path, known_networks)
 }
 
-/// The networks of the published sizes, and those of the `config.json` in `folder`, if any.
-fn known_networks(folder: &Path) -> Vec<KnownNetwork> {
+/// The networks of the published sizes, that of the `config.json` in `folder`, if any, and those
+/// whose sizes the weights tell.
+fn known_networks(folder: &Path, weights: &Weights) -> Vec<KnownNetwork> {
     let class = class_name(folder);
     let class = class.as_deref().unwrap_or_default();
     let mut known = unets("Stable Diffusion 1.5", &UNet3DConditionModelConfig::default());
     known.push(autoencoder(&AutoencoderKLConfig::default()));
     known.push(text_encoder(&CLIPTextConfig::default()));
+    known.push(image_encoder(&CLIPVisionConfig::default()));
+    known.push(control_net(&ControlNetModelConfig::default()));
+    known.push(reference_net(&ReferenceNet2DConfig::default()));
+    known.extend(sized_by(weights));
     let file = folder.join("config.json");
     match class {
         "AutoencoderKL" => known.extend(
@@ -38,6 +50,15 @@ fn known_networks(folder: &Path) -> Vec<KnownNetwork> {
         ),
         "CLIPTextModel" | "CLIPTextModelWithProjection" => known.extend(
             configured(&file, CLIPTextConfig::validate).map(|config| text_encoder(&config)),
+        ),
+        "CLIPVisionModel" | "CLIPVisionModelWithProjection" => known.extend(
+            configured(&file, CLIPVisionConfig::validate).map(|config| image_encoder(&config)),
+        ),
+        "ControlNetModel" => known.extend(
+            configured(&file, ControlNetModelConfig::validate).map(|config| control_net(&config)),
+        ),
+        "ReferenceNet2D" => known.extend(
+            configured(&file, ReferenceNet2DConfig::validate).map(|config| reference_net(&config)),
         ),
         "UNet2DConditionModel" | "UNet3DConditionModel" => known.extend(
             configured(&file, UNet3DConditionModelConfig::validate)
@@ -66,13 +87,43 @@ fn configured<C: DeserializeOwned>(
     validate(&config, &file.display().to_string()).is_ok().then_some(config)
 }
 
-/// The denoiser of that size, and its spatial half.
+/// The denoiser of that size in its variants, and its spatial half.
 fn unets(size: &str, config: &UNet3DConditionModelConfig) -> Vec<KnownNetwork> {
-    let module = config.init(&Device::flex());
-    let whole = KnownNetwork::new(format!("UNet of musev, {size}"), &module, unet_3d::KEYS);
+    let of = |name: &str, variant| {
+        let module = UNet3DConditionModelConfig { variant, ..config.clone() }.init(&Device::flex());
+        KnownNetwork::new(format!("UNet of {name}, {size}"), &module, unet_3d::KEYS)
+    };
+    let whole = of("musev", UNet3DVariant::MUSEV);
     let spatial = |name: &str| name.split('.').all(|segment| !MOTION.contains(&segment));
     let flat = whole.only(format!("2-D UNet, {size}"), spatial);
-    vec![whole, flat]
+    let refers = UNet3DVariant::MUSEV_REFERENCENET;
+    let faces = UNet3DVariant { need_t2i_ip_adapter_face: true, ..refers };
+    vec![whole, flat, of("musev_referencenet", refers), of("musev_referencenet with faces", faces)]
+}
+
+/// The networks that have no configuration: the shapes of their tensors tell it.
+fn sized_by(weights: &Weights) -> Option<KnownNetwork> {
+    let shape = |name: &str| Some(weights.info(name)?.shape.clone());
+    let device = Device::flex();
+    let origin = weights.origin().display().to_string();
+    if let Some(config) = ImageProjModelConfig::of_shapes(&shape) {
+        config.validate(&origin).ok()?;
+        let name = "image projection of IP-Adapter";
+        return Some(KnownNetwork::new(name, &config.init(&device), image_proj::KEYS));
+    }
+    if let Some(config) = ResamplerConfig::of_shapes(&shape) {
+        config.validate(&origin).ok()?;
+        let name = "resampler of IP-Adapter Plus";
+        return Some(KnownNetwork::new(name, &config.init(&device), resampler::KEYS));
+    }
+    if let Some(config) = FaceIDProjModelConfig::of_shapes(&shape) {
+        config.validate(&origin).ok()?;
+        let name = "face projection of IP-Adapter FaceID";
+        return Some(KnownNetwork::new(name, &config.init(&device), face_id::KEYS));
+    }
+    let config = PoseGuiderConfig::of_shapes(&shape)?;
+    config.validate(&origin).ok()?;
+    Some(KnownNetwork::new("pose guider", &config.init(&device), pose_guider::KEYS))
 }
 
 fn autoencoder(config: &AutoencoderKLConfig) -> KnownNetwork {
@@ -81,4 +132,16 @@ fn autoencoder(config: &AutoencoderKLConfig) -> KnownNetwork {
 
 fn text_encoder(config: &CLIPTextConfig) -> KnownNetwork {
     KnownNetwork::new("CLIP text encoder", &config.init(&Device::flex()), text::KEYS)
+}
+
+fn image_encoder(config: &CLIPVisionConfig) -> KnownNetwork {
+    KnownNetwork::new("CLIP image encoder", &config.init(&Device::flex()), vision::KEYS)
+}
+
+fn control_net(config: &ControlNetModelConfig) -> KnownNetwork {
+    KnownNetwork::new("ControlNet", &config.init(&Device::flex()), controlnet::KEYS)
+}
+
+fn reference_net(config: &ReferenceNet2DConfig) -> KnownNetwork {
+    KnownNetwork::new("ReferenceNet", &config.init(&Device::flex()), referencenet::KEYS)
 }

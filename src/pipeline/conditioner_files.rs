@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::adapter_files::{AdapterFile, AdapterKind};
 use super::files::{NetworkFiles, NetworkSize, size_of};
-use crate::checkpoint::Weights;
+use crate::checkpoint::{self, Weights};
 use crate::config::ConditionerSpec;
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -109,16 +111,23 @@ impl ConditionerFiles {
     }
 }
 
-/// A ControlNet: a folder, or a file, whose sizes are then those for Stable Diffusion 1.5.
+/// A ControlNet: a folder in the layout of diffusers, its file of weights, or a file of ControlNet's
+/// authors, whose sizes are those for Stable Diffusion 1.5.
 fn control_net(files: &Files, path: &Path) -> Result<NetworkFiles> {
     if !files.is_file(path) {
         return NetworkFiles::open(files, path);
     }
     let weights = Weights::open_in(files, path)?;
-    if weights.names().any(|name| name.starts_with("control_model.")) {
-        let reason = "is a ControlNet in the naming of its authors; give one in the layout of \
-                      diffusers: a folder, or its diffusion_pytorch_model file";
-        return Err(Error::checkpoint(path, reason));
+    if let Some(weights) = checkpoint::control_net(&weights)? {
+        // No tensor tells it: only the one for shuffled pictures averages, known by its name.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let config = json!({ "global_pool_conditions": name.contains("shuffle") }).to_string();
+        return Ok(NetworkFiles { origin: path.display().to_string(), config, weights });
     }
-    Ok(NetworkFiles { origin: path.display().to_string(), config: "{}".to_owned(), weights })
+    let beside = path.with_file_name("config.json");
+    let (origin, config) = match files.is_file(&beside) {
+        true => (beside.clone(), files.read_text(&beside)?),
+        false => (path.to_owned(), "{}".to_owned()),
+    };
+    Ok(NetworkFiles { origin: origin.display().to_string(), config, weights })
 }

@@ -1,5 +1,7 @@
 //! A video of any number of shots: each continues the end of the one before.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
@@ -7,8 +9,8 @@ use crate::image_tensor;
 use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, FirstFrame, PicturePrompt, Pipeline, PromptPictures, Request,
-    Sampling, Shot, VisionCondition,
+    ConditionFrames, Engine, FindFace, FirstFrame, PicturePrompt, Pipeline, PromptPictures,
+    Request, Sampling, Shot, VisionCondition,
 };
 use crate::random::Generator;
 
@@ -31,6 +33,12 @@ pub struct Text2Video {
     pub fixed_refer_image: bool,
     /// The same of the image prompt.
     pub fixed_ip_adapter_image: bool,
+    /// The same of the faces, where they can be found.
+    pub fixed_refer_face_image: bool,
+    /// How faces are found in frames of the video; without it only given ones are read.
+    pub find_face: Option<Arc<dyn FindFace>>,
+    /// How much faces count that are found.
+    pub ip_adapter_face_scale: f64,
     /// How much pictures count that become the image prompt because none is given. Default 1.
     pub ip_adapter_scale: f64,
     /// Whether they stand in place of the words ([`PicturePrompt::only`]). Default false.
@@ -116,7 +124,8 @@ impl Text2Video {
 
     /// Whether all shots have the pictures of the first.
     pub(crate) fn keeps_look(&self) -> bool {
-        self.n_vision_condition == 0 || (self.fixed_refer_image && self.fixed_ip_adapter_image)
+        let all = self.fixed_refer_image && self.fixed_ip_adapter_image;
+        self.n_vision_condition == 0 || (all && self.fixed_refer_face_image)
     }
 
     /// Checks what the chain itself relies on.
@@ -183,8 +192,8 @@ impl Engine {
         Ok(shot)
     }
 
-    /// Makes the condition frames of `shot` its reference and its image prompt: where it has none, or
-    /// in the place of `all` that it has.
+    /// Makes the condition frames of `shot` its reference, its image prompt and its faces: where it
+    /// has none, or in the place of `all` that it has.
     pub(super) async fn show_condition(
         &self,
         shot: &mut Request,
@@ -198,6 +207,9 @@ impl Engine {
         }
         if all || shot.image_prompt.is_none() {
             self.show_image_prompt(shot, &seen, video).await?;
+        }
+        if all || shot.face_prompt.is_none() {
+            self.show_face(shot, &seen, video).await?;
         }
         Ok(())
     }
@@ -219,6 +231,9 @@ impl Engine {
         }
         if !video.fixed_ip_adapter_image {
             self.show_image_prompt(&mut shot, &tail, video).await?;
+        }
+        if !video.fixed_refer_face_image {
+            self.show_face(&mut shot, &tail, video).await?;
         }
         if !video.fix_condition_images {
             shot.vision = Some(VisionCondition { frames: tail, positions: Vec::new() });

@@ -54,7 +54,7 @@ impl Pipeline {
             if let Some(done) = &before.done {
                 shot = self.continued(shot, done, video).await?;
             }
-            if first || !video.keeps_look() {
+            if first || !video.base.keeps_look() {
                 before.look = self.engine.look(&shot, &text, watch).await?;
             }
             report(watch, Event::Shot { index, of: chunks.len() })?;
@@ -104,7 +104,7 @@ impl Pipeline {
         video: &Video2Video,
     ) -> Result<Request> {
         let frames = ConditionFrames::Latents(made.latents);
-        self.show_anew(&mut shot, &frames, video, (true, true)).await?;
+        self.show_anew(&mut shot, &frames, video, [true; 3]).await?;
         shot.vision = Some(VisionCondition { frames, positions: Vec::new() });
         Ok(shot)
     }
@@ -120,7 +120,10 @@ impl Pipeline {
             return Ok(shot);
         }
         let tail = ConditionFrames::Latents(done.tail(video.base.n_vision_condition));
-        let renewed = (!video.base.fixed_refer_image, !video.base.fixed_ip_adapter_image);
+        let base = &video.base;
+        let kept =
+            [base.fixed_refer_image, base.fixed_ip_adapter_image, base.fixed_refer_face_image];
+        let renewed = kept.map(|kept| !kept);
         self.show_anew(&mut shot, &tail, video, renewed).await?;
         if !video.base.fix_condition_images {
             shot.vision = Some(VisionCondition::latents(done.tail(1)));
@@ -128,19 +131,23 @@ impl Pipeline {
         Ok(shot)
     }
 
-    /// Makes `frames` the reference and the image prompt of `shot`, if it has them and if so wanted.
+    /// Makes `frames` the reference, the image prompt and the faces of `shot`, if it has them and if
+    /// so wanted.
     async fn show_anew(
         &self,
         shot: &mut Request,
         frames: &ConditionFrames,
         video: &Video2Video,
-        (reference, image_prompt): (bool, bool),
+        [reference, image_prompt, face]: [bool; 3],
     ) -> Result<()> {
         if reference && shot.reference.is_some() {
             self.engine.show_reference(shot, frames);
         }
         if image_prompt && shot.image_prompt.is_some() {
             self.engine.show_image_prompt(shot, frames, &video.base).await?;
+        }
+        if face && shot.face_prompt.is_some() {
+            self.engine.show_face(shot, frames, &video.base).await?;
         }
         Ok(())
     }
@@ -162,12 +169,6 @@ impl Video2Video {
     fn makes_still(&self, shot: &Request) -> bool {
         self.base.n_vision_condition > 0
             && (shot.vision.is_none() || self.base.redraw_condition_image)
-    }
-
-    /// Whether all chunks have the pictures of the first.
-    fn keeps_look(&self) -> bool {
-        self.base.n_vision_condition == 0
-            || (self.base.fixed_refer_image && self.base.fixed_ip_adapter_image)
     }
 
     /// The maps that belong to the frame with which the chunk after `chunk` begins.

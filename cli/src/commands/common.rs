@@ -62,7 +62,7 @@ pub(crate) fn defaults(
     video.n_vision_condition = motion.n_vision_condition as usize;
     video.fix_condition_images = motion.fix_condition_images;
     video.need_hist_match = motion.need_hist_match;
-    args.pictures.apply(video);
+    args.pictures.apply(video)?;
     video.shot.window = args.windows.into();
     video.shot.guidance.end = sampling.video_guidance_scale_end;
     video.shot.guidance.method = sampling.video_guidance_scale_method;

@@ -7,6 +7,7 @@ use clap::Args;
 use musev::{Face, FaceEmbedder};
 use serde_json::json;
 
+use crate::commands::options::no_face;
 use crate::report;
 
 /// Options of `musev face`.
@@ -33,7 +34,8 @@ pub(crate) fn run(args: &FaceArgs, json: bool) -> anyhow::Result<ExitCode> {
     let frame = musev::read_frame(&args.picture)?;
     let embedder = FaceEmbedder::open(&args.models)?;
     if let Some(path) = &args.output {
-        musev::write_face_embedding(path, &embedder.embed(&frame)?)?;
+        let embedding = embedder.embed(&frame)?.ok_or_else(|| no_face(&args.picture))?;
+        musev::write_face_embedding(path, &embedding)?;
     }
     let faces = embedder.faces(&frame)?;
     if json {

@@ -44,6 +44,8 @@ fn print(inspection: &Inspection, tensors: bool, out: &mut impl Write) -> io::Re
         Kind::WholeModel => "a whole model",
         Kind::SingleFile => "a single-file model of Stable Diffusion 1",
         Kind::Lora => "a LoRA",
+        Kind::IpAdapter => "an IP-Adapter",
+        Kind::ControlNet => "a ControlNet in the naming of its authors",
     };
     writeln!(out, "{}: {kind}", inspection.path.display())?;
     for part in &inspection.parts {

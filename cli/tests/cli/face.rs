@@ -7,7 +7,7 @@ use musev::Frame;
 use super::sandbox::Sandbox;
 
 /// The folder of the networks; their faces are no faces.
-fn models() -> String {
+pub(super) fn models() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/face");
     folder.to_str().expect("the repository has a plain name").to_owned()
 }
@@ -38,7 +38,7 @@ fn mistakes_are_named() {
     sandbox.write("black.png", black);
     let output = ["-o", "out/a.safetensors"];
     let face = |picture, models| [&["face", picture, "--models", models], &output[..]].concat();
-    sandbox.refuses(&face("black.png", &models), &["face: no face is found"]);
+    sandbox.refuses(&face("black.png", &models), &["black.png", "no face is found"]);
     sandbox.refuses(&face("picture.png", "out"), &["out: has no det_10g.onnx", "buffalo_l"]);
     sandbox.refuses(&face("none.png", &models), &["none.png"]);
     sandbox.refuses(&["face", "picture.png"], &["--models"]);

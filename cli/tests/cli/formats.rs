@@ -221,6 +221,35 @@ fn inspecting_a_lora_tells_what_it_touches() {
 }
 
 #[test]
+fn inspecting_tells_what_looks_at_pictures() {
+    let sandbox = Sandbox::new();
+    let folder = super::references::model();
+    let told = |path: &str| sandbox.succeed(&["inspect", &format!("{folder}/{path}")]);
+    let motion = told("motion/musev_referencenet");
+    for text in [
+        "fits UNet of musev_referencenet, the size of its config.json",
+        "fits ReferenceNet: all",
+        "fits image projection of IP-Adapter: all 4 tensors",
+        "for musev_referencenet still needed: base model: unet, base model: vae",
+        "scheduler, image_encoder\n",
+    ] {
+        assert!(motion.contains(text), "{text:?} not in {motion}");
+    }
+    assert!(!motion.contains("for musev still"), "{motion}");
+    let adapters = "IP-Adapter/models";
+    assert!(told(&format!("{adapters}/image_encoder")).contains("fits CLIP image encoder: all"));
+    for (file, network) in [
+        ("ip-adapter_sd15.bin", "image projection of IP-Adapter"),
+        ("ip-adapter-plus_sd15.bin", "resampler of IP-Adapter Plus"),
+        ("ip-adapter-faceid_sd15.bin", "face projection of IP-Adapter FaceID"),
+    ] {
+        let adapter = told(&format!("{adapters}/{file}"));
+        let texts = ["an IP-Adapter", &format!("fits {network}: all"), "\nip_adapter\n"];
+        assert!(texts.iter().all(|text| adapter.contains(text)), "{adapter}");
+    }
+}
+
+#[test]
 fn conversions_that_cannot_be_are_refused() {
     let sandbox = Sandbox::new();
     let base = format!("{}/base", model());

@@ -11,7 +11,7 @@ use crate::conditioners::{self, FACE};
 use musev::Frame;
 
 /// The folder of the tiny model with everything, written once for all tests of a run.
-fn model() -> &'static str {
+pub(super) fn model() -> &'static str {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -220,12 +220,57 @@ fn faces_are_read_from_their_embeddings() {
         sandbox.refuses(&[&with_model(&adapter)[..], words, &out].concat(), needles);
     };
     refuses(&[], &["face-embedding"]);
-    refuses(&["--face-image-path", "picture.png"], &["face-embedding", "not made"]);
+    refuses(&["--face-image-path", "picture.png"], &["face-embedding", "--face-analysis-path"]);
     refuses(&["--face-embedding", "picture.png"], &["picture.png"]);
     refuses(&["--face-embedding", "face.npy", "--fixed_refer_face_image"], &["refer-face-image"]);
     let words = [&with_model(&adapter)[..], &["--face-embedding", "short.npy"], &out].concat();
     let said = text(&sandbox.run(&words).stderr);
     assert!(said.contains("100 numbers") && said.contains("512"), "{said}");
+}
+
+#[cfg(feature = "face")]
+#[test]
+fn faces_are_found_in_pictures() {
+    let sandbox = sandbox();
+    let file = at("IP-Adapter/models/ip-adapter-faceid_sd15.bin");
+    let networks = super::face::models();
+    let adapter = [
+        "--ip-adapter-face-model-name",
+        "None",
+        "--ip-adapter-face-model-cfg-path",
+        &file,
+        "--face-analysis-path",
+        &networks,
+    ];
+    let photograph = super::videos::photograph();
+    let face = ["--face-image-path", &photograph];
+    let with = |words: &[&'static str]| {
+        video(&sandbox, &[&with_model(&adapter)[..], &face, words].concat())
+    };
+    // As when it is found first, and then read from its file.
+    let found = with(&[]);
+    let words = ["face", &photograph, "--models", &networks, "-o", "out/face.safetensors"];
+    sandbox.succeed(&words);
+    let read = ["--face-embedding", "out/face.safetensors"];
+    assert_eq!(video(&sandbox, &[&with_model(&adapter[..4])[..], &read].concat()), found);
+
+    // In the picture that the video begins with, where there is no other.
+    let out = ["-o", "out/b.gif"];
+    let refuses = |words: &[&str], needles: &[&str]| {
+        sandbox.refuses(&[&with_model(&adapter)[..], words, &out].concat(), needles);
+    };
+    let black = musev::media::png::encode(&Frame::filled(64, 64, [0; 3])).expect("it is plain");
+    sandbox.write("black.png", black);
+    refuses(&[], &["picture.png", "no face is found"]);
+    refuses(&["--face-image-path", "black.png"], &["black.png", "no face is found"]);
+    let elsewhere =
+        [&with_model(&adapter[..4])[..], &["--face-analysis-path", "out"], &out].concat();
+    sandbox.refuses(&elsewhere, &["out: has no det_10g.onnx"]);
+    refuses(&["--face-embedding", "x.npy"], &["--face-embedding", "--face-analysis-path"]);
+
+    // Each shot has the face of the one before, or all have the first.
+    let shots = |words: &[&'static str]| with(&[&["--n-batch", "2"], words].concat());
+    assert_ne!(shots(&["--no-fixed-refer-face-image"]), shots(&[]));
 }
 
 #[test]

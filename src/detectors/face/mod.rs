@@ -106,17 +106,14 @@ impl FaceEmbedder {
         Ok(opencv::warp_affine(frame, &matrix, CROP))
     }
 
-    /// 512 numbers, of length 1 as a vector, that stand for the surest face in `frame`.
+    /// 512 numbers, of length 1 as a vector, that stand for the surest face in `frame`; `None` if
+    /// there is no face.
     ///
     /// # Errors
-    /// When no face is found, or the files are other networks.
-    pub fn embed(&self, frame: &Frame) -> Result<Vec<f32>> {
+    /// When the files are other networks.
+    pub fn embed(&self, frame: &Frame) -> Result<Option<Vec<f32>>> {
         let faces = self.faces(frame)?;
-        let face = faces.first().ok_or_else(|| {
-            let reason = "no face is found in the picture; give one in which it is larger, \
-                          brighter and seen from the front";
-            Error::request("face", reason)
-        })?;
+        let Some(face) = faces.first() else { return Ok(None) };
         let crop = self.aligned(frame, face)?;
         let outputs = self.recogniser.run(&crop, 127.5)?;
         let mut vector = outputs.into_iter().next().unwrap_or_default();
@@ -126,7 +123,7 @@ impl FaceEmbedder {
             return Err(self.recogniser.wrong(&format!("{reason}, not {EMBEDDING} for a face")));
         }
         vector.iter_mut().for_each(|x| *x /= length);
-        Ok(vector)
+        Ok(Some(vector))
     }
 }
 

@@ -96,7 +96,7 @@ fn crops_and_embeddings_are_insightfaces() {
         let crop = embedder.aligned(&frame, &face).unwrap();
         let (count, most) = differences(&crop, &picture(&format!("{name}.crop")));
         assert!(count <= crop.data.len() / 100 && most <= 8, "{name}: {count} by up to {most}");
-        let embedding = embedder.embed(&frame).unwrap();
+        let embedding = embedder.embed(&frame).unwrap().unwrap();
         let length: f32 = embedding.iter().map(|x| x * x).sum();
         assert!((length - 1.0).abs() < 1e-5);
         let theirs = numbers(&format!("{name}.embedding"));
@@ -108,8 +108,7 @@ fn crops_and_embeddings_are_insightfaces() {
 fn pictures_without_a_face_and_other_files_are_refused() {
     let embedder = FaceEmbedder::open(&folder()).unwrap();
     let black = Frame::filled(40, 40, [0; 3]);
-    let error = embedder.embed(&black).unwrap_err().to_string();
-    assert!(error.contains("no face is found"), "{error}");
+    assert_eq!(embedder.embed(&black).unwrap(), None);
     let point = Face { bounds: [0.0; 4], score: 1.0, points: [[7.0, 7.0]; 5] };
     assert!(embedder.aligned(&black, &point).unwrap_err().to_string().contains("at one place"));
 

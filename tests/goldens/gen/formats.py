@@ -4,7 +4,8 @@
 
 Made with diffusers 0.42.1, PEFT 0.21.2 and PyTorch 2.15, on the CPU. `single_file_keys.json` holds
 every tensor name of Stable Diffusion 1.5 in a single file, and the name and shape that diffusers
-gives it; nothing is allocated for it. The LoRAs are for a UNet of two levels and one layer of
+gives it, and `control_net_keys.json` the same for a ControlNet of its authors; nothing is allocated
+for them. The LoRAs are for a UNet of two levels and one layer of
 attention, random; `merged.safetensors` has what diffusers has in the place of each changed weight
 after loading the LoRA and fusing it.
 """
@@ -16,8 +17,9 @@ import types
 
 import numpy
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
+    convert_controlnet_checkpoint,
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
 )
@@ -134,11 +136,33 @@ def single_file():
     text = json.loads((MANIFESTS / "clip_text_vit_l14.json").read_text())["state_dict"]
     prefix = "cond_stage_model.transformer."
     text_table = {prefix + name: [name, shape] for name, (shape, _) in text.items()}
+    write_tables("single_file_keys.json", {"unet": table, "vae": vae_table, "text_encoder": text_table})
+
+
+def write_tables(file, tables):
     lines = [
         json.dumps(part) + ": {\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in t.items()) + "\n}"
-        for part, t in [("unet", table), ("vae", vae_table), ("text_encoder", text_table)]
+        for part, t in tables.items()
     ]
-    (OUT / "single_file_keys.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (OUT / file).write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def control_net():
+    with torch.device("meta"):
+        net = ControlNetModel(cross_attention_dim=768)
+    shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    half = ("input_blocks.", "middle_block.", "time_embed.")
+    names = [name for name in ldm_unet_names() if name.startswith(half)]
+    convolutions = [f"zero_convs.{i}.0" for i in range(12)] + ["middle_block_out.0"]
+    convolutions += [f"input_hint_block.{i}" for i in range(0, 16, 2)]
+    names += [f"{name}.{end}" for name in convolutions for end in ("weight", "bias")]
+    table = converted(
+        ["control_model." + name for name in names],
+        lambda state: convert_controlnet_checkpoint(state, net.config),
+        shapes,
+        lambda _: False,
+    )
+    write_tables("control_net_keys.json", {"controlnet": table})
 
 
 def tiny_unet():
@@ -280,5 +304,6 @@ def wrapped():
 OUT.mkdir(exist_ok=True)
 wrapped()
 single_file()
+control_net()
 loras()
 text_encoder()

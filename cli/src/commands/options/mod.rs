@@ -16,6 +16,8 @@ pub(crate) use device::DeviceOptions;
 pub(crate) use input::Input;
 pub(crate) use model::Model;
 pub(crate) use output::Output;
+#[cfg(feature = "face")]
+pub(crate) use pictures::no_face;
 pub(crate) use pictures::{Chosen, Pictures};
 pub(crate) use sampling::{FirstFrame, Sampling};
 pub(crate) use size::{Length, Motion, Windows};

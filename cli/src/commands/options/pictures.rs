@@ -1,9 +1,10 @@
 //! Pictures that a video is to look like, and how much they count.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use musev::{Error, FacePrompt, ModelFiles, Result, Task, TaskPictures, Text2Video};
+use musev::{Error, FacePrompt, FindFace, ModelFiles, Result, Task, TaskPictures, Text2Video};
 
 use super::values::finite;
 
@@ -19,13 +20,18 @@ pub(crate) struct Pictures {
     /// with]
     #[arg(long, value_name = "FILE")]
     pub(crate) ipadapter_image_path: Option<PathBuf>,
-    /// Read the face in this picture like words, with an adapter of faces. No face is found yet:
-    /// give --face-embedding too.
+    /// Read the surest face in this picture like words, with an adapter of faces [default: that in
+    /// the picture that the video begins with]
     #[arg(long, value_name = "FILE")]
     pub(crate) face_image_path: Option<PathBuf>,
     /// Read these faces like words: ArcFace's embeddings in a safetensors or .npy file, a row each.
     #[arg(long, value_name = "FILE")]
     pub(crate) face_embedding: Option<PathBuf>,
+    /// Find faces with det_10g.onnx and w600k_r50.onnx of InsightFace's pack buffalo_l, in this folder,
+    /// or in buffalo_l or models/buffalo_l in it.
+    #[cfg(feature = "face")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "face_embedding")]
+    pub(crate) face_analysis_path: Option<PathBuf>,
     /// Let the image prompt count this much beside the words.
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) ip_adapter_scale: f64,
@@ -46,7 +52,7 @@ pub(crate) struct Pictures {
     /// Read the end of the shot before like words, not the first image prompt.
     #[arg(long)]
     pub(crate) no_fixed_ip_adapter_image: bool,
-    /// Read the face at the end of the shot before, which no face being found yet is refused.
+    /// Read the face at the end of the shot before like words, not the first one.
     #[arg(long)]
     pub(crate) no_fixed_refer_face_image: bool,
     /// Make or redraw the first frame without the ReferenceNet.
@@ -73,15 +79,22 @@ pub(crate) struct Chosen {
 
 impl Pictures {
     /// Sets what all videos of a run have in common.
-    pub(crate) fn apply(&self, video: &mut Text2Video) {
+    ///
+    /// # Errors
+    /// When the networks that find faces cannot be read.
+    pub(crate) fn apply(&self, video: &mut Text2Video) -> Result<()> {
         video.shot.motion_speed = self.motion_speed;
         video.ip_adapter_scale = self.ip_adapter_scale;
         video.prompt_only_use_image_prompt = self.prompt_only_use_image_prompt;
         video.fixed_refer_image = !self.no_fixed_refer_image;
         video.fixed_ip_adapter_image = !self.no_fixed_ip_adapter_image;
+        video.fixed_refer_face_image = !self.no_fixed_refer_face_image;
+        video.ip_adapter_face_scale = self.ip_adapter_face_scale;
+        video.find_face = self.find_face()?;
         video.first_frame.with_reference = !self.no_redraw_with_referencenet;
         video.first_frame.with_image_prompt = !self.no_redraw_with_ip_adapter;
         video.first_frame.with_face = !self.no_redraw_with_ip_adapter_face;
+        Ok(())
     }
 
     /// Whether `model` can read what is given here. Pictures of task files that it cannot read are
@@ -106,9 +119,20 @@ impl Pictures {
         let way = "--ip-adapter-face-model-name IPAdapterFaceID";
         needs("face-image-path", &self.face_image_path, model.reads_faces(), way)?;
         needs("face-embedding", &self.face_embedding, model.reads_faces(), way)?;
-        if model.reads_faces() && self.no_fixed_refer_face_image {
-            let reason = "faces are not found in pictures yet, so every shot has the same";
+        if !model.reads_faces() {
+            return Ok(());
+        }
+        let finds = self.analysis_path().is_some();
+        if self.no_fixed_refer_face_image && !finds {
+            let reason = "every shot has the face of --face-embedding; for others there has to be \
+                          --face-analysis-path";
             return Err(Error::request("no-fixed-refer-face-image", reason));
+        }
+        if self.face_embedding.is_none() && !finds {
+            let reason = "the face adapter reads ArcFace's embedding of a face: let \
+                          --face-analysis-path find it, or give a safetensors or .npy file with its \
+                          numbers";
+            return Err(Error::request("face-embedding", reason));
         }
         Ok(())
     }
@@ -137,15 +161,15 @@ impl Pictures {
         }
     }
 
-    /// Reads the pictures of a task, which begins with `condition`.
+    /// Reads the pictures of a task, which begins with `condition`, for a video of `model`.
     ///
     /// # Errors
-    /// When one cannot be read, or a face is to be found in one.
+    /// When one cannot be read, or no face is found where there has to be one.
     pub(crate) fn read(
         &self,
         chosen: &Chosen,
         condition: &[PathBuf],
-        model: &ModelFiles,
+        (model, video): (&ModelFiles, &Text2Video),
     ) -> Result<TaskPictures> {
         let read = |paths: &[PathBuf]| {
             paths.iter().map(|path| musev::read_frame(path)).collect::<Result<Vec<_>>>()
@@ -154,17 +178,47 @@ impl Pictures {
             condition: read(condition)?,
             reference: read(&chosen.reference)?,
             image_prompt: read(&chosen.image_prompt)?,
-            faces: if model.reads_faces() { Some(self.faces()?) } else { None },
+            faces: if model.reads_faces() { self.faces(&chosen.face, video)? } else { None },
         })
     }
 
-    fn faces(&self) -> Result<FacePrompt> {
-        let Some(path) = &self.face_embedding else {
-            let reason = "the face adapter reads ArcFace's embedding of a face, which is not made \
-                          from a picture yet; give a safetensors or .npy file with its numbers";
-            return Err(Error::request("face-embedding", reason));
+    /// The given faces, or those in the pictures of `paths`.
+    fn faces(&self, paths: &[PathBuf], video: &Text2Video) -> Result<Option<FacePrompt>> {
+        let embeddings = match (&self.face_embedding, &video.find_face) {
+            (Some(path), _) => musev::face_embeddings(path)?,
+            (None, Some(finder)) => {
+                let embedding = |path: &PathBuf| {
+                    let found = finder.embedding(&musev::read_frame(path)?)?;
+                    found.ok_or_else(|| no_face(path))
+                };
+                paths.iter().map(embedding).collect::<Result<_>>()?
+            }
+            (None, None) => Vec::new(),
         };
-        let embeddings = musev::face_embeddings(path)?;
-        Ok(FacePrompt { embeddings, scale: self.ip_adapter_face_scale })
+        let scale = self.ip_adapter_face_scale;
+        Ok((!embeddings.is_empty()).then_some(FacePrompt { embeddings, scale }))
     }
+
+    /// The folder of InsightFace's networks.
+    fn analysis_path(&self) -> Option<&Path> {
+        #[cfg(feature = "face")]
+        return self.face_analysis_path.as_deref();
+        #[cfg(not(feature = "face"))]
+        None
+    }
+
+    fn find_face(&self) -> Result<Option<Arc<dyn FindFace>>> {
+        #[cfg(feature = "face")]
+        if let Some(folder) = self.analysis_path() {
+            return Ok(Some(Arc::new(musev::FaceEmbedder::open(folder)?)));
+        }
+        Ok(None)
+    }
+}
+
+/// That there is no face in the picture at `path`.
+pub(crate) fn no_face(path: &Path) -> Error {
+    let reason = "no face is found in it; give a picture in which it is larger, brighter and seen \
+                  from the front";
+    Error::media(path, reason)
 }

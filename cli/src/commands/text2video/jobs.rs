@@ -37,7 +37,8 @@ pub(crate) fn videos(
     for task in tasks {
         let condition = tasks::condition_images(&task, &args.input);
         let chosen = args.pictures.chosen(&task, condition, model);
-        let prepare = || defaults.prepare(&task, args.pictures.read(&chosen, condition, model)?);
+        let with = (model, &defaults.video);
+        let prepare = || defaults.prepare(&task, args.pictures.read(&chosen, condition, with)?);
         let videos = match &args.input.tasks {
             Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
             None => prepare()?,

@@ -108,7 +108,7 @@ pub(crate) fn videos(
         let condition = tasks::condition_images(&task, &args.input);
         let chosen = args.pictures.chosen(&task, condition, model);
         let mut prepare = || {
-            let pictures = args.pictures.read(&chosen, condition, model)?;
+            let pictures = args.pictures.read(&chosen, condition, (model, &defaults.video))?;
             let frames = source_frames(args, &task, &mut read)?;
             let defaults = sized_like(&defaults, &frames, condition);
             let prepared = defaults.prepare(&task, pictures)?.into_iter();
