@@ -192,6 +192,7 @@ fn configurations_that_cannot_be_carried_out_are_refused() {
     assert!(refused("[1, 2]", "[1, 0]").contains("strides"));
     assert!(refused("[slowly, quickly]", "[slowly]").contains("stride_words"));
     assert!(refused("ema_decay: 0.5", "ema_decay: 1.5").contains("ema_decay"));
+    assert!(refused("frames: 3", "frames: 3, timestep_shift: 0").contains("timestep_shift"));
 
     // No autoencoder to make latents with.
     let error = refusal(&studio.config("denoiser", "tiny/base", "out", 1));

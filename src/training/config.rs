@@ -193,6 +193,9 @@ pub struct DenoiserConfig {
     pub image_share: f64,
     /// The noise, as in the pipeline; `img_weight` does not count here.
     pub noise: Noise,
+    /// How much more often strong noise is trained on than weak: of s = 3 half of all timesteps are
+    /// above three quarters (Esser et al. 2024, arXiv:2403.03206, section 5.3.2). 1 for all alike.
+    pub timestep_shift: f64,
 }
 
 impl Default for DenoiserConfig {
@@ -205,11 +208,20 @@ impl Default for DenoiserConfig {
             text_dropout: 0.1,
             image_share: 0.1,
             noise: Noise::default(),
+            timestep_shift: 1.0,
         }
     }
 }
 
 impl DenoiserConfig {
+    /// The timestep, of `count`, that is trained on where without a shift it would be `timestep`.
+    pub(super) fn shifted(&self, timestep: usize, count: usize) -> usize {
+        let share = (timestep as f64 + 0.5) / count as f64;
+        let shift = self.timestep_shift;
+        let shifted = shift * share / (1.0 + (shift - 1.0) * share);
+        ((shifted * count as f64) as usize).min(count - 1)
+    }
+
     /// The words for a clip with `caption`, seen at the stride of the number `speed`.
     pub(super) fn prompt(&self, caption: &str, speed: usize) -> String {
         match self.stride_words.get(speed).filter(|word| !word.is_empty()) {
@@ -268,6 +280,26 @@ impl TrainConfig {
         if !(learning_rate > 0.0 && max_grad_norm > 0.0) {
             return Err("`optimizer.learning_rate` and `max_grad_norm` must be positive".into());
         }
+        let shift = self.denoiser.timestep_shift;
+        if !(shift.is_finite() && shift > 0.0) {
+            return Err(format!("`denoiser.timestep_shift` is {shift}; it must be positive"));
+        }
         self.denoiser.noise.validate().map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DenoiserConfig;
+
+    #[test]
+    fn a_shift_moves_timesteps_towards_strong_noise() {
+        let shifted = |timestep_shift, timestep| {
+            DenoiserConfig { timestep_shift, ..Default::default() }.shifted(timestep, 1000)
+        };
+        assert!((0..1000).all(|timestep| shifted(1.0, timestep) == timestep));
+        let by_three: Vec<usize> = (0..1000).map(|timestep| shifted(3.0, timestep)).collect();
+        assert!(by_three.is_sorted() && *by_three.last().unwrap() == 999);
+        assert!((749..=751).contains(&by_three[500]), "{}", by_three[500]);
     }
 }

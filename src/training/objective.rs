@@ -82,8 +82,9 @@ impl NoiseSchedule {
         draw: &mut Draw,
     ) -> Result<Tensor<1>> {
         let count = batch.clean.dims()[0];
+        let all = self.process.timesteps();
         let timesteps: Vec<usize> =
-            (0..count).map(|_| draw.below(self.process.timesteps())).collect();
+            (0..count).map(|_| config.shifted(draw.below(all), all)).collect();
         self.loss_at(unet, batch, &timesteps, (config, &mut draw.noise()))
     }
 
