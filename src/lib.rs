@@ -73,8 +73,8 @@ pub use media::{check_output, output_path, read_frame, read_video, write as writ
 pub use pipeline::{
     ConditionFrames, Control, ControlInterval, Event, FacePrompt, FindFace, FirstFrame,
     FollowedControl, Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory,
-    Noise, NoiseType, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures, Request,
-    Sampling, SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video,
+    Noise, NoiseType, OwnPictures, PhaseMemory, PicturePrompt, Pipeline, Prompt, PromptPictures,
+    Request, Sampling, SerialDenoise, Size, SourceVideo, TaskDefaults, TaskPictures, Text2Video,
     Transformed, Unwatched, Video2Video, VisionCondition, Watch, Window, WindowSchedule,
 };
 pub use prompt::{ClipTokenizer, EmbeddingVectors, fill_template};

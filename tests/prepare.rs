@@ -1,30 +1,14 @@
 //! Tasks become videos: sizes, lengths, prompts and pictures as the original prepares them.
 
 use musev::{
-    Error, FirstFrame, Frame, Length, NegativePrompts, Request, Size, Task, TaskDefaults,
-    TaskImages, TaskSize, Text2Video,
+    Error, Frame, Length, NegativePrompts, Size, Task, TaskDefaults, TaskImages, TaskSize,
+    Text2Video,
 };
 use serde_json::json;
 
 fn defaults() -> TaskDefaults {
     TaskDefaults {
-        video: Text2Video {
-            shot: Request::default(),
-            shots: 1,
-            first_frame: FirstFrame::default(),
-            redraw_condition_image: false,
-            n_vision_condition: 1,
-            fix_condition_images: false,
-            fixed_refer_image: true,
-            fixed_ip_adapter_image: true,
-            fixed_refer_face_image: true,
-            find_face: None,
-            ip_adapter_face_scale: 1.0,
-            ip_adapter_scale: 1.0,
-            prompt_only_use_image_prompt: false,
-            need_hist_match: false,
-            fps: 4.0,
-        },
+        video: Text2Video::default(),
         length: Length::Shot(12),
         width: None,
         height: None,

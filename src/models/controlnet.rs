@@ -64,8 +64,8 @@ pub struct ControlNetInput {
     pub timesteps: Vec<f64>,
     /// Text states, `[b, m, cross_attention_dim]`: for every image, or for n/b images in a row.
     pub encoder_hidden_states: Tensor<3>,
-    /// Control frames, values in 0..1, `[n, conditioning_channels, h·s, w·s]`: s is 2 to the number of
-    /// halvings, 8 as published.
+    /// Control frames, values in 0..1, `[k, conditioning_channels, h·s, w·s]`: s is 2 to the number of
+    /// halvings, 8 as published. Image i follows frame i mod k.
     pub control: Tensor<4>,
     /// Factor of all residuals.
     pub conditioning_scale: f64,
@@ -128,18 +128,22 @@ impl ControlNetModelConfig {
         let channels = self.encoder.feature_channels();
         let last = channels[channels.len() - 1];
         let zero = |channels| Conv2dConfig::pointwise(channels, channels).init_zero(device);
-        let embedding = ConditioningEmbeddingConfig::new(
-            self.conditioning_channels,
-            channels[0],
-            self.conditioning_embedding_out_channels.clone(),
-        );
         ControlNetModel {
             encoder: self.encoder.init(DIFFUSERS_NORM_EPS, device),
-            controlnet_cond_embedding: embedding.init(device),
+            controlnet_cond_embedding: self.embedding().init(device),
             controlnet_down_blocks: channels.into_iter().map(zero).collect(),
             controlnet_mid_block: zero(last),
             global_pool_conditions: self.global_pool_conditions,
         }
+    }
+
+    /// The convolutions before the UNet.
+    pub(crate) fn embedding(&self) -> ConditioningEmbeddingConfig {
+        ConditioningEmbeddingConfig::new(
+            self.conditioning_channels,
+            self.encoder.block_out_channels[0],
+            self.conditioning_embedding_out_channels.clone(),
+        )
     }
 }
 
@@ -151,9 +155,11 @@ impl ControlNetModel {
 
     /// Looks at every image by itself.
     pub fn forward(&self, input: ControlNetInput) -> ControlResiduals {
+        let copies = input.sample.dims()[0] / input.control.dims()[0];
+        let hint = self.controlnet_cond_embedding.forward(input.control).repeat_dim(0, copies);
         let features = self.encoder.forward(UNet2DEncoderInput {
             sample: input.sample,
-            hint: Some(self.controlnet_cond_embedding.forward(input.control)),
+            hint: Some(hint),
             timesteps: input.timesteps,
             encoder_hidden_states: input.encoder_hidden_states,
         });

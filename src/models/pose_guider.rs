@@ -66,12 +66,16 @@ impl PoseGuiderConfig {
 
     /// A [`PoseGuider`] with random weights.
     pub fn init(&self, device: &Device) -> PoseGuider {
-        let embedding = ConditioningEmbeddingConfig::new(
+        PoseGuider { embedding: self.embedding().init(device) }
+    }
+
+    /// Its convolutions.
+    pub(crate) fn embedding(&self) -> ConditioningEmbeddingConfig {
+        ConditioningEmbeddingConfig::new(
             self.conditioning_channels,
             self.conditioning_embedding_channels,
             self.block_out_channels.clone(),
-        );
-        PoseGuider { embedding: embedding.init(device) }
+        )
     }
 }
 

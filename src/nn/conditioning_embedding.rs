@@ -43,6 +43,16 @@ impl ConditioningEmbeddingConfig {
             conv_out: Conv2dConfig::same_3x3(last, self.channels_out).init_zero(device),
         }
     }
+
+    /// Numbers of activations at most, embedding `images` pictures to features of `height` x `width`:
+    /// what the widest convolution reads and writes.
+    pub(crate) fn working_elements(&self, images: usize, [height, width]: [usize; 2]) -> usize {
+        let channels = self.block_out_channels.iter().rev().enumerate();
+        let level = |(halvings, channels): (usize, &usize)| {
+            2 * channels * (height << halvings) * (width << halvings)
+        };
+        images * channels.map(level).max().unwrap_or_default()
+    }
 }
 
 impl ConditioningEmbedding {

@@ -12,9 +12,14 @@ use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::media::CLIP_SIZE;
 use crate::models::clip::vision::CLIPVisionConfig;
+use crate::models::pose_guider::PoseGuiderConfig;
 
 /// How messages call the image encoder.
 pub(super) const IMAGE_ENCODER: &str = "image_encoder";
+/// How messages call the projection of image prompts.
+pub(super) const IMAGE_PROJECTION: &str = "image_proj";
+/// How messages call the projection of faces.
+pub(super) const FACE_PROJECTION: &str = "face_proj";
 /// How messages call the ReferenceNet.
 pub(super) const REFERENCE_NET: &str = "referencenet";
 
@@ -100,8 +105,8 @@ impl ConditionerFiles {
         let network = |files: &NetworkFiles, name| files.size(name);
         let passing = [
             self.image_encoder.as_ref().map(|files| network(files, IMAGE_ENCODER)),
-            self.image_adapter.as_ref().map(|file| file.size("image_proj")),
-            self.face_adapter.as_ref().map(|file| file.size("face_proj")),
+            self.image_adapter.as_ref().map(|file| file.size(IMAGE_PROJECTION)),
+            self.face_adapter.as_ref().map(|file| file.size(FACE_PROJECTION)),
             self.reference_net.as_ref().map(|files| network(files, REFERENCE_NET)),
         ];
         let control_nets = self.control_nets.iter().map(|files| network(files, "controlnet"));
@@ -109,6 +114,19 @@ impl ConditionerFiles {
         let staying = control_nets.chain(pose_guider).map(|size| (size, true));
         passing.into_iter().flatten().map(|size| (size, false)).chain(staying).collect()
     }
+}
+
+/// The sizes of the pose guider whose weights these are.
+///
+/// # Errors
+/// When it is none, or they are absurd.
+pub(super) fn pose_guider_config(weights: &Weights) -> Result<PoseGuiderConfig> {
+    let shape = |name: &str| Some(weights.info(name)?.shape.clone());
+    let config = PoseGuiderConfig::of_shapes(&shape).ok_or_else(|| {
+        Error::checkpoint(weights.origin(), "is no pose guider: it has no conv_in and conv_out")
+    })?;
+    config.validate(&weights.origin().display().to_string())?;
+    Ok(config)
 }
 
 /// A ControlNet: a folder in the layout of diffusers, its file of weights, or a file of ControlNet's

@@ -191,7 +191,7 @@ impl Denoiser<'_> {
                 sample: fold(sample.clone().slice([rows])),
                 timesteps: vec![self.scheduler.timesteps()[index]],
                 encoder_hidden_states: text.slice([last(halves)]),
-                control: engine.control_images(&control.frames, seen).repeat_dim(0, given),
+                control: engine.control_images(&control.frames, seen),
                 conditioning_scale: control.scales[index],
                 guess_mode: control.guess_mode,
             });

@@ -1,22 +1,13 @@
-//! How much memory a video needs, known before a weight is read.
+//! How much memory a video needs.
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::models::clip::vision::CLIPVisionConfig;
-use crate::models::referencenet::ReferenceNet2DConfig;
-use crate::models::unet_2d::UNet2DEncoderConfig;
-use crate::models::vae::AutoencoderKLConfig;
 use crate::pipeline::conditioner_files::{IMAGE_ENCODER, REFERENCE_NET};
-use crate::pipeline::files::size_of;
-use crate::pipeline::{ConditionFrames, ModelFiles, Plan, PromptPictures, Text2Video, Video2Video};
 
 /// The program, the runtime of the device, and what its threads keep for the next operation.
-const PROGRAM: u64 = 60_000_000;
-/// Bytes of a number on the CPU, where the text encoder always is.
-const CPU_NUMBER: u64 = 4;
+pub(super) const PROGRAM: u64 = 60_000_000;
 /// The text encoder, as [`crate::Event::Loaded`] calls it.
-const TEXT_ENCODER: &str = "text_encoder";
+pub(super) const TEXT_ENCODER: &str = "text_encoder";
 
 /// What a video needs, in bytes. Working memory is an estimate from the shapes of the networks'
 /// widest layers.
@@ -82,121 +73,9 @@ impl MemoryPlan {
     }
 }
 
-impl ModelFiles {
-    /// What `video` needs on a device that computes in numbers of `number_bytes` bytes.
-    ///
-    /// # Errors
-    /// When a configuration is damaged or the video cannot be made.
-    pub fn memory_plan(&self, video: &Text2Video, number_bytes: usize) -> Result<MemoryPlan> {
-        let vae: AutoencoderKLConfig = self.vae.parse()?;
-        vae.validate(&self.vae.origin)?;
-        let (unet, _) = self.denoiser()?;
-        let plan = Plan::new(&video.shot, vae.downscale())?;
-        let number = number_bytes as u64;
-        let networks = self.networks(number)?;
-        let longest = plan.windows.iter().map(Vec::len).max().unwrap_or(plan.frames);
-        // A shot after the first begins with frames of the one before.
-        let given = plan.condition_positions.len().max(video.n_vision_condition);
-        let images = (longest + given) * plan.guidance_batch() * plan.window_batch;
-        let size = video.shot.size;
-        let features = self.features(&plan, video, images)?;
-        let denoising = unet.working_elements(images, plan.latent_size) + features.control;
-        let frames = plan.total_frames() * video.shots * size.width * size.height * 3;
-        let mut plan = MemoryPlan {
-            networks,
-            kept: features.reference as u64 * number,
-            denoising: denoising as u64 * number,
-            decoding: vae.decoding_elements([size.height, size.width]) as u64 * number,
-            frames: frames as u64,
-            program: PROGRAM,
-            phases: Vec::new(),
-        };
-        let looking = unet.working_elements(features.reference_images, features.latent_size);
-        plan.phases = plan.phases(self.seeing(video)? as u64 * number, looking as u64 * number);
-        Ok(plan)
-    }
-
-    /// The same of a video made of another one, which is held all the time.
-    ///
-    /// # Errors
-    /// As [`Self::memory_plan`].
-    pub fn video2video_memory_plan(
-        &self,
-        video: &Video2Video,
-        number_bytes: usize,
-    ) -> Result<MemoryPlan> {
-        let base = Text2Video { shots: video.chunk_count(), ..video.base.clone() };
-        let mut plan = self.memory_plan(&base, number_bytes)?;
-        let source = video.source.frames.iter().map(|frame| frame.data.len() as u64).sum::<u64>();
-        // Beside the made frames are those that are shown with them, and the maps of one chunk.
-        let chunk = plan.frames / base.shots.max(1) as u64;
-        let shown = video.shown_beside() as u64 * plan.frames;
-        let held = source + shown + chunk * (1 + video.source.networks() as u64);
-        plan.frames += held;
-        for phase in &mut plan.phases {
-            phase.on_cpu += held;
-        }
-        Ok(plan)
-    }
-
-    /// The networks, in the order in which they are used.
-    fn networks(&self, number: u64) -> Result<Vec<NetworkMemory>> {
-        let (_, unet) = self.denoiser()?;
-        let staying = [self.vae.size("vae"), size_of("unet", &unet)].map(|size| (size, true));
-        let all = std::iter::once((self.text_encoder.size(TEXT_ENCODER), false))
-            .chain(staying)
-            .chain(self.conditioners.sizes());
-        let memory = |(size, stays): (super::files::NetworkSize, bool)| {
-            let on_device = size.name != TEXT_ENCODER;
-            let number = if on_device { number } else { CPU_NUMBER };
-            let (bytes, largest) = (size.elements * number, size.largest * number);
-            NetworkMemory { name: size.name, bytes, largest, on_device, stays }
-        };
-        Ok(all.map(memory).collect())
-    }
-
-    /// Numbers of activations while the image encoder looks at its pictures.
-    fn seeing(&self, video: &Text2Video) -> Result<usize> {
-        let Some(encoder) = &self.conditioners.image_encoder else { return Ok(0) };
-        let config: CLIPVisionConfig = encoder.parse()?;
-        config.validate(&encoder.origin)?;
-        let given = video.shot.image_prompt.as_ref().map(|prompt| &prompt.pictures);
-        Ok(config.working_elements(given.map_or(1, PromptPictures::len)))
-    }
-
-    fn features(&self, plan: &Plan, video: &Text2Video, images: usize) -> Result<Features> {
-        let latent_size = plan.latent_size;
-        let given = video.shot.reference.as_ref().map_or(1, ConditionFrames::len);
-        let reference_images = given * plan.guidance_batch();
-        let reference = match &self.conditioners.reference_net {
-            Some(net) => {
-                let config: ReferenceNet2DConfig = net.parse()?;
-                config.validate(&net.origin)?;
-                config.encoder.feature_elements(reference_images, latent_size)
-            }
-            None => 0,
-        };
-        let mut control = 0;
-        for net in &self.conditioners.control_nets {
-            let config: UNet2DEncoderConfig = net.parse()?;
-            control += config.feature_elements(images, latent_size);
-        }
-        Ok(Features { reference, control, reference_images, latent_size })
-    }
-}
-
-/// Numbers in the features that conditions bring.
-struct Features {
-    reference: usize,
-    control: usize,
-    /// Images that the ReferenceNet looks at.
-    reference_images: usize,
-    latent_size: [usize; 2],
-}
-
 impl MemoryPlan {
     /// The phases, with what the image encoder and the ReferenceNet work in.
-    fn phases(&self, seeing: u64, looking: u64) -> Vec<PhaseMemory> {
+    pub(super) fn phases(&self, seeing: u64, looking: u64) -> Vec<PhaseMemory> {
         let sum = |chosen: &dyn Fn(&NetworkMemory) -> bool| -> u64 {
             self.networks
                 .iter()

@@ -1,16 +1,20 @@
 //! From the files of conditions to networks, all of which have to fit the denoiser.
 
+use crate::checkpoint::Weights;
 use crate::error::{Error, Result};
 use crate::models::clip::vision::{self, CLIPVisionConfig};
 use crate::models::controlnet::{self, ControlNetModel, ControlNetModelConfig};
 use crate::models::ip_adapter::{face_id, image_proj, resampler};
-use crate::models::pose_guider::{self, PoseGuider, PoseGuiderConfig};
+use crate::models::pose_guider::{self, PoseGuider};
 use crate::models::referencenet::{self, ReferenceNet2D, ReferenceNet2DConfig};
 use crate::models::unet_2d::UNet2DEncoderConfig;
 use crate::models::unet_3d::UNet3DConditionModelConfig;
 use crate::models::vae::AutoencoderKL;
 use crate::pipeline::adapter_files::{AdapterFile, AdapterKind};
-use crate::pipeline::conditioner_files::{ConditionerFiles, IMAGE_ENCODER, REFERENCE_NET};
+use crate::pipeline::conditioner_files::{
+    ConditionerFiles, FACE_PROJECTION, IMAGE_ENCODER, IMAGE_PROJECTION, REFERENCE_NET,
+    pose_guider_config,
+};
 use crate::pipeline::files::NetworkFiles;
 use crate::pipeline::open::Loader;
 use crate::pipeline::slot::Slot;
@@ -34,7 +38,7 @@ impl Loader {
                 fit.check_tokens(files.face_adapter.as_ref())?;
                 let config = config.clone();
                 let init = move |device: &_| config.init(device);
-                Some(self.slot("face_proj", face_id::KEYS, projection, init)?)
+                Some(self.slot(FACE_PROJECTION, face_id::KEYS, projection, init)?)
             }
             _ => None,
         };
@@ -91,7 +95,7 @@ impl Loader {
             }));
         };
         fit.check_tokens(Some(file))?;
-        let (part, weights) = ("image_proj", &file.projection);
+        let (part, weights) = (IMAGE_PROJECTION, &file.projection);
         let projection = match file.kind.clone() {
             AdapterKind::Whole(config) => {
                 let init = move |device: &_| config.init(device);
@@ -114,17 +118,9 @@ impl Loader {
         self.load("controlnet", config.init(&self.device), controlnet::KEYS, &files.weights)
     }
 
-    fn pose_guider(
-        &self,
-        weights: &crate::checkpoint::Weights,
-        fit: &Fit<'_>,
-    ) -> Result<PoseGuider> {
-        let shape = |name: &str| Some(weights.info(name)?.shape.clone());
-        let config = PoseGuiderConfig::of_shapes(&shape).ok_or_else(|| {
-            Error::checkpoint(weights.origin(), "is no pose guider: it has no conv_in and conv_out")
-        })?;
+    fn pose_guider(&self, weights: &Weights, fit: &Fit<'_>) -> Result<PoseGuider> {
+        let config = pose_guider_config(weights)?;
         let origin = weights.origin().display().to_string();
-        config.validate(&origin)?;
         let (made, wanted) =
             (config.conditioning_embedding_channels, fit.unet.block_out_channels[0]);
         if made != wanted {

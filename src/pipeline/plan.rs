@@ -8,6 +8,8 @@ use crate::pipeline::{Mode, Request, Sampling};
 pub(crate) const MAX_SIDE: usize = 8192;
 /// Frames above this are taken for a mistake; longer videos are chained shots.
 const MAX_FRAMES: usize = 100_000;
+/// How much the VAE of Stable Diffusion 1.5 shrinks; sides that fit it fit those that shrink less.
+pub(super) const VAE_SCALE_FACTOR: usize = 8;
 
 /// The checked plan of one shot.
 #[derive(Clone, Debug)]

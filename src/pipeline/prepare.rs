@@ -1,12 +1,10 @@
 //! From a task, and what the tasks of a run have in common, to a video that can be made: prompts,
 //! pictures, size and length, all checked before any weights are read.
 
-use serde_json::{Map, Value, json};
-
 use crate::config::{ModelSettings, NegativePrompts, Task};
 use crate::error::{Error, Result};
 use crate::media::Frame;
-use crate::pipeline::plan::MAX_SIDE;
+use crate::pipeline::plan::{MAX_SIDE, VAE_SCALE_FACTOR};
 use crate::pipeline::{
     ConditionFrames, FacePrompt, FirstFrame, Guidance, PicturePrompt, Plan, PromptPictures,
     Request, Sampling, Size, Text2Video, VisionCondition,
@@ -15,8 +13,6 @@ use crate::prompt::fill_template;
 
 /// Sides of videos are multiples of this, as in the original.
 const SIDE_MULTIPLE: usize = 64;
-/// How much the VAE of Stable Diffusion 1.5 shrinks; sides that fit it fit those that shrink less.
-const VAE_SCALE_FACTOR: usize = 8;
 
 /// What the tasks of a run have in common; where a task says something else, the task wins.
 #[derive(Clone, Debug)]
@@ -89,8 +85,8 @@ impl TaskDefaults {
             (!reference.is_empty()).then_some(ConditionFrames::Pictures(reference));
         video.shot.image_prompt = (!image_prompt.is_empty()).then(|| PicturePrompt {
             pictures: PromptPictures::Pictures(image_prompt),
-            scale: video.ip_adapter_scale,
-            only: video.prompt_only_use_image_prompt,
+            scale: video.own_pictures.ip_adapter_scale,
+            only: video.own_pictures.prompt_only_use_image_prompt,
         });
         video.shot.face_prompt = faces;
         video.shot.motion_speed = task.motion_speed.unwrap_or(video.shot.motion_speed);
@@ -204,25 +200,13 @@ impl TaskDefaults {
         Ok(Self {
             video: Text2Video {
                 shot,
-                shots: 1,
                 first_frame: FirstFrame {
-                    negative: String::new(),
                     steps: settings.num_inference_steps,
                     guidance_scale: settings.guidance_scale,
                     ..FirstFrame::default()
                 },
-                redraw_condition_image: false,
-                n_vision_condition: 1,
-                fix_condition_images: false,
-                fixed_refer_image: true,
-                fixed_ip_adapter_image: true,
-                fixed_refer_face_image: true,
-                find_face: None,
-                ip_adapter_face_scale: 1.0,
-                ip_adapter_scale: 1.0,
-                prompt_only_use_image_prompt: false,
-                need_hist_match: false,
                 fps: settings.fps as f32,
+                ..Text2Video::default()
             },
             length,
             width: settings.width,
@@ -236,43 +220,7 @@ impl TaskDefaults {
     }
 }
 
-impl Request {
-    /// The settings of a shot, for the comment of a file.
-    pub(super) fn summary(&self, model: &str) -> Map<String, Value> {
-        let sampling = &self.sampling;
-        let settings = json!({
-            "musev": env!("CARGO_PKG_VERSION"),
-            "model": model,
-            "prompt": self.prompt.positive,
-            "negative_prompt": self.prompt.negative,
-            "width": self.size.width,
-            "height": self.size.height,
-            "frames": self.frames,
-            "steps": sampling.steps,
-            "scheduler": sampling.scheduler,
-            "eta": sampling.eta,
-            "video_guidance_scale": self.guidance.scale,
-            "img_weight": sampling.noise.img_weight,
-            "w_ind_noise": sampling.noise.w_ind_noise,
-            "seed": sampling.seed,
-            "rng": sampling.rng,
-        });
-        match settings {
-            Value::Object(settings) => settings,
-            _ => Map::new(),
-        }
-    }
-}
-
 impl Text2Video {
-    /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
-    pub fn summary(&self, model: &str) -> String {
-        let mut summary = self.shot.summary(model);
-        summary.insert("shots".to_owned(), self.shots.into());
-        summary.insert("fps".to_owned(), self.fps.into());
-        Value::Object(summary).to_string()
-    }
-
     /// Checks what can be checked before a device works.
     ///
     /// # Errors

@@ -1,16 +1,13 @@
 //! A video of any number of shots: each continues the end of the one before.
 
-use std::sync::Arc;
-
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::image_tensor;
 use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, FindFace, FirstFrame, PicturePrompt, Pipeline, PromptPictures,
-    Request, Sampling, Shot, VisionCondition,
+    ConditionFrames, Engine, FirstFrame, OwnPictures, Pipeline, Request, Sampling, Shot,
+    VisionCondition,
 };
 use crate::random::Generator;
 
@@ -19,34 +16,39 @@ use crate::random::Generator;
 pub struct Text2Video {
     /// The shot that is repeated. Its `vision` is the given condition, if any.
     pub shot: Request,
-    /// Number of chained shots.
+    /// Number of chained shots. Default 1.
     pub shots: usize,
     /// How a first frame is made, or a given one made anew.
     pub first_frame: FirstFrame,
-    /// Whether the given condition image is redrawn before it is animated.
+    /// Whether the given condition image is redrawn before it is animated. Default false.
     pub redraw_condition_image: bool,
-    /// Frames carried from shot to shot; 0 for shots without any condition.
+    /// Frames carried from shot to shot; 0 for shots without any condition. Default 1.
     pub n_vision_condition: usize,
     /// Whether every shot begins with the given condition instead of the end of the one before.
+    /// Default false.
     pub fix_condition_images: bool,
-    /// Whether all shots have the reference of the first, not the end of the one before.
-    pub fixed_refer_image: bool,
-    /// The same of the image prompt.
-    pub fixed_ip_adapter_image: bool,
-    /// The same of the faces, where they can be found.
-    pub fixed_refer_face_image: bool,
-    /// How faces are found in frames of the video; without it only given ones are read.
-    pub find_face: Option<Arc<dyn FindFace>>,
-    /// How much faces count that are found.
-    pub ip_adapter_face_scale: f64,
-    /// How much pictures count that become the image prompt because none is given. Default 1.
-    pub ip_adapter_scale: f64,
-    /// Whether they stand in place of the words ([`PicturePrompt::only`]). Default false.
-    pub prompt_only_use_image_prompt: bool,
-    /// Whether the colours of every frame are matched to the first frame's.
+    /// How it looks like the pictures that it begins with and goes on from.
+    pub own_pictures: OwnPictures,
+    /// Whether the colours of every frame are matched to the first frame's. Default false.
     pub need_hist_match: bool,
-    /// Frames a second of the written video.
+    /// Frames a second of the written video. Default 4.
     pub fps: f32,
+}
+
+impl Default for Text2Video {
+    fn default() -> Self {
+        Self {
+            shot: Request::default(),
+            shots: 1,
+            first_frame: FirstFrame::default(),
+            redraw_condition_image: false,
+            n_vision_condition: 1,
+            fix_condition_images: false,
+            own_pictures: OwnPictures::default(),
+            need_hist_match: false,
+            fps: 4.0,
+        }
+    }
 }
 
 impl Pipeline {
@@ -59,7 +61,7 @@ impl Pipeline {
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         video.check_chain()?;
         let mut fitted = video.fitted_shot();
-        self.engine.show_condition(&mut fitted, video, false).await?;
+        self.engine.show_condition(&mut fitted, &video.own_pictures, false).await?;
         let still = video.still(&fitted);
         let (text, still_text) = self.texts(&fitted, still.as_ref(), watch).await?;
         let made = match still.zip(still_text) {
@@ -124,8 +126,7 @@ impl Text2Video {
 
     /// Whether all shots have the pictures of the first.
     pub(crate) fn keeps_look(&self) -> bool {
-        let all = self.fixed_refer_image && self.fixed_ip_adapter_image;
-        self.n_vision_condition == 0 || (all && self.fixed_refer_face_image)
+        self.n_vision_condition == 0 || self.own_pictures.renewed() == [false; 3]
     }
 
     /// Checks what the chain itself relies on.
@@ -188,30 +189,8 @@ impl Engine {
                 positions: given.map_or_else(Vec::new, |given| given.positions),
             });
         }
-        self.show_condition(&mut shot, video, redrawn).await?;
+        self.show_condition(&mut shot, &video.own_pictures, redrawn).await?;
         Ok(shot)
-    }
-
-    /// Makes the condition frames of `shot` its reference, its image prompt and its faces: where it
-    /// has none, or in the place of `all` that it has.
-    pub(super) async fn show_condition(
-        &self,
-        shot: &mut Request,
-        video: &Text2Video,
-        all: bool,
-    ) -> Result<()> {
-        let Some(vision) = &shot.vision else { return Ok(()) };
-        let seen = vision.frames.clone();
-        if all || shot.reference.is_none() {
-            self.show_reference(shot, &seen);
-        }
-        if all || shot.image_prompt.is_none() {
-            self.show_image_prompt(shot, &seen, video).await?;
-        }
-        if all || shot.face_prompt.is_none() {
-            self.show_face(shot, &seen, video).await?;
-        }
-        Ok(())
     }
 
     /// The shot that follows `done`, which `shot` asked for.
@@ -226,53 +205,11 @@ impl Engine {
             return Ok(shot);
         }
         let tail = ConditionFrames::Latents(done.tail(video.n_vision_condition));
-        if !video.fixed_refer_image {
-            self.show_reference(&mut shot, &tail);
-        }
-        if !video.fixed_ip_adapter_image {
-            self.show_image_prompt(&mut shot, &tail, video).await?;
-        }
-        if !video.fixed_refer_face_image {
-            self.show_face(&mut shot, &tail, video).await?;
-        }
+        let own = &video.own_pictures;
+        self.show_anew(&mut shot, &tail, own, own.renewed()).await?;
         if !video.fix_condition_images {
             shot.vision = Some(VisionCondition { frames: tail, positions: Vec::new() });
         }
         Ok(shot)
-    }
-
-    /// Makes `frames` the reference of `shot`, if the model has a network for it. Of latents it is
-    /// the pictures that count, as the VAE decodes them.
-    pub(super) fn show_reference(&self, shot: &mut Request, frames: &ConditionFrames) {
-        if self.conditioners.reference_net.is_some() {
-            shot.reference = Some(match frames {
-                ConditionFrames::Latents(latents) => {
-                    ConditionFrames::Latents(self.encode_decoded(latents))
-                }
-                ConditionFrames::Pictures(_) => frames.clone(),
-            });
-        }
-    }
-
-    /// Makes `frames` the image prompt of `shot`, if the model can see pictures.
-    pub(super) async fn show_image_prompt(
-        &self,
-        shot: &mut Request,
-        frames: &ConditionFrames,
-        video: &Text2Video,
-    ) -> Result<()> {
-        let adapter = self.conditioners.image_adapter.as_ref();
-        if adapter.is_none_or(|adapter| adapter.encoder.is_none()) {
-            return Ok(());
-        }
-        let pictures = PromptPictures::Pictures(match frames {
-            ConditionFrames::Latents(latents) => {
-                image_tensor::to_frames(self.decode_latents(latents.clone())).await?
-            }
-            ConditionFrames::Pictures(pictures) => pictures.clone(),
-        });
-        let (scale, only) = (video.ip_adapter_scale, video.prompt_only_use_image_prompt);
-        shot.image_prompt = Some(PicturePrompt { pictures, scale, only });
-        Ok(())
     }
 }

@@ -88,7 +88,7 @@ impl Pipeline {
         if let Some(vision) = &mut shot.vision {
             vision.positions.clear();
         }
-        self.engine.show_condition(&mut shot, &video.base, false).await?;
+        self.engine.show_condition(&mut shot, &video.base.own_pictures, false).await?;
         if video.base.n_vision_condition == 0 {
             shot.vision = None;
         }
@@ -104,7 +104,8 @@ impl Pipeline {
         video: &Video2Video,
     ) -> Result<Request> {
         let frames = ConditionFrames::Latents(made.latents);
-        self.show_anew(&mut shot, &frames, video, [true; 3]).await?;
+        let own = &video.base.own_pictures;
+        self.engine.show_anew(&mut shot, &frames, own, [true; 3]).await?;
         shot.vision = Some(VisionCondition { frames, positions: Vec::new() });
         Ok(shot)
     }
@@ -120,36 +121,12 @@ impl Pipeline {
             return Ok(shot);
         }
         let tail = ConditionFrames::Latents(done.tail(video.base.n_vision_condition));
-        let base = &video.base;
-        let kept =
-            [base.fixed_refer_image, base.fixed_ip_adapter_image, base.fixed_refer_face_image];
-        let renewed = kept.map(|kept| !kept);
-        self.show_anew(&mut shot, &tail, video, renewed).await?;
+        let own = &video.base.own_pictures;
+        self.engine.show_anew(&mut shot, &tail, own, own.renewed()).await?;
         if !video.base.fix_condition_images {
             shot.vision = Some(VisionCondition::latents(done.tail(1)));
         }
         Ok(shot)
-    }
-
-    /// Makes `frames` the reference, the image prompt and the faces of `shot`, if it has them and if
-    /// so wanted.
-    async fn show_anew(
-        &self,
-        shot: &mut Request,
-        frames: &ConditionFrames,
-        video: &Video2Video,
-        [reference, image_prompt, face]: [bool; 3],
-    ) -> Result<()> {
-        if reference && shot.reference.is_some() {
-            self.engine.show_reference(shot, frames);
-        }
-        if image_prompt && shot.image_prompt.is_some() {
-            self.engine.show_image_prompt(shot, frames, &video.base).await?;
-        }
-        if face && shot.face_prompt.is_some() {
-            self.engine.show_face(shot, frames, &video.base).await?;
-        }
-        Ok(())
     }
 }
 

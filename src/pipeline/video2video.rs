@@ -1,13 +1,10 @@
 //! What a video made of another one is asked for by, and what comes of it.
 
-use crate::detectors::DetectorKind;
 use crate::error::{Error, Result};
 use crate::media::{Video, grid, grid_shape};
 use crate::pipeline::chunks::chunk_places;
+use crate::pipeline::plan::VAE_SCALE_FACTOR;
 use crate::pipeline::{Plan, Request, SerialDenoise, SourceVideo, Text2Video};
-
-/// How much the VAE of Stable Diffusion 1.5 shrinks; sides that fit it fit those that shrink less.
-const VAE_SCALE_FACTOR: usize = 8;
 
 /// What `video2video` makes.
 #[derive(Clone, Debug)]
@@ -139,30 +136,5 @@ impl Video2Video {
             vision.positions.clear();
         }
         shot
-    }
-
-    /// The settings as JSON, for the comment of the video's file. `model` is the model's name.
-    pub fn summary(&self, model: &str) -> String {
-        let controls = &self.source.controls;
-        let mut summary = self.base.shot.summary(model);
-        summary.extend([
-            ("chunks".to_owned(), self.chunk_count().into()),
-            ("fps".to_owned(), self.base.fps.into()),
-            ("sample_rate".to_owned(), self.source.sample_rate.into()),
-            ("need_video2video".to_owned(), self.source.need_video2video.into()),
-            (
-                "controlnet_name".to_owned(),
-                controls
-                    .iter()
-                    .map(|control| control.kind.name())
-                    .chain(self.source.pose.map(DetectorKind::name))
-                    .collect(),
-            ),
-            (
-                "controlnet_conditioning_scale".to_owned(),
-                controls.iter().map(|control| control.scale).collect(),
-            ),
-        ]);
-        serde_json::Value::Object(summary).to_string()
     }
 }

@@ -18,7 +18,7 @@ use musev::models::ip_adapter::image_proj::{self, ImageProjModelConfig};
 use musev::models::ip_adapter::resampler::{self, ResamplerConfig};
 use musev::models::referencenet::{self, ReferenceNet2DConfig};
 use musev::models::unet_2d::UNet2DEncoderConfig;
-use musev::models::unet_3d::UNet3DVariant;
+use musev::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
 
 use crate::checkpoints::{
     Sizes, Tensors, class, write_checkpoint, write_network, write_safetensors,
@@ -50,19 +50,7 @@ pub(crate) fn write(root: &Path, sizes: &Sizes, encoder: &CLIPVisionConfig) -> i
     write_checkpoint(root, sizes)?;
     let (device, unet) = (Device::flex(), &sizes.unet);
     let motion = root.join("motion/musev_referencenet");
-    let down = unet.down_block_types.iter().map(|kind| kind.replace("3D", "2D"));
-    let reference_net = ReferenceNet2DConfig {
-        encoder: UNet2DEncoderConfig {
-            block_out_channels: unet.block_out_channels.clone(),
-            layers_per_block: unet.layers_per_block,
-            norm_num_groups: unet.norm_num_groups,
-            cross_attention_dim: unet.cross_attention_dim,
-            attention_head_dim: unet.attention_head_dim,
-            down_block_types: down.collect(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
+    let reference_net = ReferenceNet2DConfig { encoder: half_of(unet), ..Default::default() };
     let tensors = state_dict(&reference_net.init(&device), referencenet::KEYS);
     let config = class("ReferenceNet2D", &reference_net)?;
     let file = "diffusion_pytorch_model.safetensors";
@@ -103,6 +91,20 @@ pub(crate) fn write(root: &Path, sizes: &Sizes, encoder: &CLIPVisionConfig) -> i
     let face = projection(state_dict(&face.init(&device), face_id::KEYS));
     let lora: Tensors = vec![("ip_adapter.0.to_q_lora.down.weight".to_owned(), vec![8, 32])];
     write_safetensors(&adapters.join("ip-adapter-faceid_sd15.bin"), &[face, layers, lora].concat())
+}
+
+/// The sizes of the way down of `unet`, in two dimensions.
+pub(crate) fn half_of(unet: &UNet3DConditionModelConfig) -> UNet2DEncoderConfig {
+    let down = unet.down_block_types.iter().map(|kind| kind.replace("3D", "2D"));
+    UNet2DEncoderConfig {
+        block_out_channels: unet.block_out_channels.clone(),
+        layers_per_block: unet.layers_per_block,
+        norm_num_groups: unet.norm_num_groups,
+        cross_attention_dim: unet.cross_attention_dim,
+        attention_head_dim: unet.attention_head_dim,
+        down_block_types: down.collect(),
+        ..Default::default()
+    }
 }
 
 fn projection(tensors: Tensors) -> Tensors {

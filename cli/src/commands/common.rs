@@ -2,18 +2,22 @@
 
 use musev::{Length, ModelSettings, NegativePrompts, TaskDefaults};
 
-use super::options::{FirstFrame, Input, Motion, Output, Pictures, Sampling, Windows};
+use super::options::{
+    DeviceOptions, FirstFrame, Input, Model, Motion, Output, Pictures, Sampling, Windows,
+};
 
 /// The groups of options that these commands share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Common<'a> {
     pub(crate) input: &'a Input,
     pub(crate) output: &'a Output,
+    pub(crate) model: &'a Model,
     pub(crate) pictures: &'a Pictures,
     pub(crate) sampling: &'a Sampling,
     pub(crate) first_frame: &'a FirstFrame,
     pub(crate) motion: &'a Motion,
     pub(crate) windows: &'a Windows,
+    pub(crate) device: &'a DeviceOptions,
 }
 
 /// What the model is run with: what `args` say, and where they say nothing, what suits the model.

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 #[cfg(feature = "face")]
 pub(crate) mod face;
 pub(crate) mod inspect;
+mod make;
 mod models;
 mod options;
 mod output_file;
@@ -31,8 +32,8 @@ use crate::args::{Cli, Command};
 pub(crate) fn run(cli: Cli, bar: ProgressBar) -> anyhow::Result<ExitCode> {
     let json = cli.common.json;
     match cli.command {
-        Command::Text2video(args) => text2video::run(&args, json, bar),
-        Command::Video2video(args) => video2video::run(&args, json, bar),
+        Command::Text2video(args) => make::run(&*args, json, bar),
+        Command::Video2video(args) => make::run(&*args, json, bar),
         Command::Detect(args) => detect::run(&args, json, &bar),
         Command::Devices(args) => devices::run(&args, json),
         Command::Inspect(args) => inspect::run(&args, json),

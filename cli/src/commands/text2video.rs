@@ -1,99 +1,148 @@
 //! `musev text2video`: from a picture or a prompt to videos.
 
-mod jobs;
 mod options;
 
-use std::process::ExitCode;
-use std::time::Instant;
-
-use indicatif::ProgressBar;
-use musev::{ModelFiles, OpenDevice, Pipeline};
+use anyhow::Context;
+use musev::{
+    MemoryPlan, ModelFiles, ModelSettings, OpenDevice, OutputName, OutputPictures, Pipeline,
+    Result, Task, Text2Video, Video,
+};
 use serde_json::json;
 
+use crate::commands::common::Common;
+use crate::commands::make::{Job, MakesVideos, TaskVideo};
 use crate::commands::output_file::OutputFile;
-use crate::commands::{common, models, plan, tasks};
-use crate::progress::{Interrupt, Progress, Steps};
-use crate::report;
-use jobs::Job;
+use crate::commands::{common, models, tasks};
+use crate::progress::{Progress, Steps};
 pub(crate) use options::Text2videoArgs;
 
-/// Makes the videos that `args` ask for.
-pub(crate) fn run(args: &Text2videoArgs, json: bool, bar: ProgressBar) -> anyhow::Result<ExitCode> {
-    let interrupt = Interrupt::listen(&bar, "window")?;
-    let mut progress = Progress::new(bar, json, interrupt);
-    let tasks = tasks::tasks(&args.input, None)?;
-    if tasks.is_empty() {
-        tasks::tell_nothing_matched(&args.input, &mut progress)?;
-        return Ok(ExitCode::from(report::NOTHING_MATCHED));
-    }
-    let models = models::models(&args.model, &args.conditioners)?;
-    // Only tables name several models, and theirs have the same settings.
-    let settings = common::in_force(args.common(), &models[0].settings);
-    let videos = jobs::videos(args, (&settings, &models[0]), tasks)?;
-    let mut work = Vec::new();
-    for model in models {
-        let jobs = videos.iter().map(|video| jobs::job((args, &settings), video, &model));
-        let mut jobs = jobs.collect::<musev::Result<Vec<_>>>()?;
-        jobs.retain(|job| !job.file.is_done(&args.output, &mut progress));
-        work.push((model, jobs));
-    }
-    work.retain(|(_, jobs)| !jobs.is_empty());
-    if work.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let all = || work.iter().flat_map(|(model, jobs)| jobs.iter().map(move |job| (model, job)));
-    OutputFile::check(all().map(|(_, job)| &job.file), &args.output)?;
-    if args.output.plan {
-        let device = pollster::block_on(OpenDevice::start(&args.device.device, args.device.dtype))?;
-        for (model, job) in all() {
-            let plan = model.memory_plan(&job.video, device.number_bytes())?;
-            plan::tell(&plan, &job.file, &device, json)?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let worked = pollster::block_on(make_all(args, &work, &mut progress));
-    progress.end();
-    worked.map(|()| ExitCode::SUCCESS)
-}
+impl MakesVideos for Text2videoArgs {
+    type Request = Text2Video;
 
-async fn make_all(
-    args: &Text2videoArgs,
-    work: &[(ModelFiles, Vec<Job>)],
-    progress: &mut Progress,
-) -> anyhow::Result<()> {
-    let device = OpenDevice::start(&args.device.device, args.device.dtype).await?;
-    for (model, jobs) in work {
-        progress.load(&model.name);
-        let pipeline = Pipeline::open(model, &args.model.allow_missing, &device, progress)?;
-        for job in jobs {
-            make(job, &pipeline, &device, progress).await?;
+    fn common(&self) -> Common<'_> {
+        Common {
+            input: &self.input,
+            output: &self.output,
+            model: &self.model,
+            pictures: &self.pictures,
+            sampling: &self.sampling,
+            first_frame: &self.first_frame,
+            motion: &self.motion,
+            windows: &self.windows,
+            device: &self.device,
         }
     }
-    Ok(())
+
+    fn tasks(&self) -> Result<Vec<Task>> {
+        tasks::tasks(&self.input, None)
+    }
+
+    fn models(&self) -> Result<Vec<ModelFiles>> {
+        models::models(&self.model, &self.conditioners)
+    }
+
+    fn videos(
+        &self,
+        (settings, model): (&ModelSettings, &ModelFiles),
+        tasks: Vec<Task>,
+    ) -> anyhow::Result<Vec<TaskVideo<Text2Video>>> {
+        self.pictures.check(model)?;
+        let length = self.length.at(settings.fps, self.motion.time_size)?;
+        let defaults = common::defaults(self.common(), settings, length)?;
+        let mut all = Vec::new();
+        for task in tasks {
+            let condition = tasks::condition_images(&task, &self.input);
+            let chosen = self.pictures.chosen(&task, condition, model);
+            let with = (model, &defaults.video);
+            let prepare = || defaults.prepare(&task, self.pictures.read(&chosen, condition, with)?);
+            let videos = match &self.input.tasks {
+                Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
+                None => prepare()?,
+            };
+            all.extend(TaskVideo::repeated(self.common(), (&task, &chosen), videos, |video| {
+                &mut video.shot.sampling.seed
+            }));
+        }
+        Ok(all)
+    }
+
+    fn file(
+        &self,
+        settings: &ModelSettings,
+        video: &TaskVideo<Text2Video>,
+        model: &ModelFiles,
+    ) -> Result<OutputFile> {
+        let size = video.request.shot.size;
+        OutputFile::new(
+            &self.output,
+            &video.task.name,
+            || self.output_name(settings, video, model),
+            (size.width, size.height),
+            video.request.summary(&model.name),
+        )
+    }
+
+    fn plan(model: &ModelFiles, request: &Text2Video, number_bytes: usize) -> Result<MemoryPlan> {
+        model.memory_plan(request, number_bytes)
+    }
+
+    async fn make(
+        &self,
+        job: &Job<Text2Video>,
+        (pipeline, device): (&Pipeline, &OpenDevice),
+        progress: &mut Progress,
+    ) -> anyhow::Result<Video> {
+        let (video, file) = (&job.request, &job.file);
+        let shot = &video.shot;
+        let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
+        let steps = Steps { first_frame: video.first_frame_steps(), video: shot.sampling.steps };
+        progress.begin(steps, &device.description);
+        let device_name = &device.description;
+        progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
+        progress.tell(&json!({
+            "event": "start", "task": file.name, "path": file.path.display().to_string(),
+            "width": width, "height": height, "seed": seed, "steps": steps.video,
+            "shots": video.shots, "fps": video.fps, "device": device_name,
+            "dtype": format!("{:?}", device.dtype).to_lowercase(),
+        }));
+        let video = pipeline.text2video(video, progress).await?;
+        progress.end();
+        Ok(video)
+    }
 }
 
-/// Makes one video and writes it.
-async fn make(
-    job: &Job,
-    pipeline: &Pipeline,
-    device: &OpenDevice,
-    progress: &mut Progress,
-) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let (shot, file) = (&job.video.shot, &job.file);
-    let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
-    let steps = Steps { first_frame: job.video.first_frame_steps(), video: shot.sampling.steps };
-    progress.begin(steps, &device.description);
-    let device_name = &device.description;
-    progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
-    progress.tell(&json!({
-        "event": "start", "task": file.name, "path": file.path.display().to_string(),
-        "width": width, "height": height, "seed": seed, "steps": steps.video,
-        "shots": job.video.shots, "fps": job.video.fps, "device": device_name,
-        "dtype": format!("{:?}", device.dtype).to_lowercase(),
-    }));
-    let video = pipeline.text2video(&job.video, progress).await?;
-    progress.end();
-    file.write(video, start.elapsed().as_secs_f64(), progress)?;
-    Ok(())
+impl Text2videoArgs {
+    fn output_name(
+        &self,
+        settings: &ModelSettings,
+        video: &TaskVideo<Text2Video>,
+        model: &ModelFiles,
+    ) -> String {
+        let TaskVideo { task, chosen, request: video } = video;
+        let negative =
+            self.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
+        let sampling = &video.shot.sampling;
+        OutputName {
+            model: (&model.name, model.reference_net()),
+            case: &task.name,
+            size: (video.shot.size.width, video.shot.size.height),
+            time_size: video.shot.frames,
+            n_batch: video.shots,
+            seed: sampling.seed,
+            prompt: &video.shot.prompt.positive,
+            img_weight: task.img_weight.unwrap_or(settings.img_weight),
+            motion_speed: video.shot.motion_speed,
+            strength: self.compatibility.strength,
+            video_guidance_scale: settings.video_guidance_scale,
+            pictures: OutputPictures {
+                condition: &task.images.condition_images,
+                redrawn: video.redraw_condition_image,
+                reference: &chosen.reference,
+                face: &chosen.face,
+            },
+            w_ind_noise: sampling.noise.w_ind_noise,
+            negative_prompt: task.video_negative_prompt.as_ref().unwrap_or(negative),
+        }
+        .stem()
+    }
 }

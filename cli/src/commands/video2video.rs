@@ -1,123 +1,201 @@
 //! `musev video2video`: from videos to videos.
 
-mod jobs;
+mod followed;
 mod options;
+mod source;
 
-use std::process::ExitCode;
-use std::time::Instant;
-
-use indicatif::ProgressBar;
-use musev::{ModelFiles, OpenDevice, Pipeline, Transformed, Video};
+use anyhow::Context;
+use musev::{
+    Length, MemoryPlan, ModelFiles, ModelSettings, OpenDevice, OutputPictures, Pipeline, Result,
+    SchedulerKind, Task, Transformed, TransformedName, Video, Video2Video,
+};
 use serde_json::json;
 
+use crate::commands::common::Common;
+use crate::commands::make::{Job, MakesVideos, TaskVideo};
 use crate::commands::output_file::OutputFile;
-use crate::commands::{common, models, plan, tasks};
-use crate::progress::{Interrupt, Progress, Steps};
-use crate::report;
-use jobs::Job;
+use crate::commands::{common, models, tasks};
+use crate::progress::{Progress, Steps};
 pub(crate) use options::Video2videoArgs;
+use options::Which;
+use source::{SourceVideos, sized_like};
 
-/// Makes the videos that `args` ask for.
-pub(crate) fn run(
-    args: &Video2videoArgs,
-    json: bool,
-    bar: ProgressBar,
-) -> anyhow::Result<ExitCode> {
-    let interrupt = Interrupt::listen(&bar, "window")?;
-    let mut progress = Progress::new(bar, json, interrupt);
-    let tasks = tasks::tasks(&args.input, args.source.video.as_deref())?;
-    if tasks.is_empty() {
-        tasks::tell_nothing_matched(&args.input, &mut progress)?;
-        return Ok(ExitCode::from(report::NOTHING_MATCHED));
-    }
-    let mut models = models::following(&args.model, &args.conditioners, &args.followed.models()?)?;
-    if args.serial.enable_zero_snr {
-        models = models.into_iter().map(ModelFiles::with_zero_snr).collect();
-    }
-    // Only tables name several models, and theirs have the same settings.
-    let settings = common::in_force(args.common(), &models[0].settings);
-    let videos = jobs::videos(args, (&settings, &models[0]), tasks)?;
-    let mut work = Vec::new();
-    for model in models {
-        let jobs = videos.iter().map(|video| jobs::job((args, &settings), video, &model));
-        let mut jobs = jobs.collect::<musev::Result<Vec<_>>>()?;
-        jobs.retain(|job| !job.file.is_done(&args.output, &mut progress));
-        work.push((model, jobs));
-    }
-    work.retain(|(_, jobs)| !jobs.is_empty());
-    if work.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let all = || work.iter().flat_map(|(model, jobs)| jobs.iter().map(move |job| (model, job)));
-    OutputFile::check(all().map(|(_, job)| &job.file), &args.output)?;
-    if args.output.plan {
-        let device = pollster::block_on(OpenDevice::start(&args.device.device, args.device.dtype))?;
-        for (model, job) in all() {
-            let plan = model.video2video_memory_plan(&job.video, device.number_bytes())?;
-            plan::tell(&plan, &job.file, &device, json)?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let worked = pollster::block_on(make_all(args, &work, &mut progress));
-    progress.end();
-    worked.map(|()| ExitCode::SUCCESS)
-}
+impl MakesVideos for Video2videoArgs {
+    type Request = Video2Video;
 
-async fn make_all(
-    args: &Video2videoArgs,
-    work: &[(ModelFiles, Vec<Job>)],
-    progress: &mut Progress,
-) -> anyhow::Result<()> {
-    let device = OpenDevice::start(&args.device.device, args.device.dtype).await?;
-    for (model, jobs) in work {
-        progress.load(&model.name);
-        let pipeline = Pipeline::open(model, &args.model.allow_missing, &device, progress)?;
-        for job in jobs {
-            make(args, job, (&pipeline, &device), progress).await?;
+    fn common(&self) -> Common<'_> {
+        Common {
+            input: &self.input,
+            output: &self.output,
+            model: &self.model,
+            pictures: &self.pictures,
+            sampling: &self.sampling,
+            first_frame: &self.first_frame,
+            motion: &self.motion,
+            windows: &self.windows,
+            device: &self.device,
         }
     }
-    Ok(())
+
+    fn tasks(&self) -> Result<Vec<Task>> {
+        let mut tasks = tasks::tasks(&self.input, self.source.video.as_deref())?;
+        for task in &mut tasks {
+            // The original takes places of condition pictures, and does nothing with them.
+            task.images.condition_images_index = None;
+        }
+        Ok(tasks)
+    }
+
+    fn models(&self) -> Result<Vec<ModelFiles>> {
+        let followed = self.followed.models()?;
+        let models = models::following(&self.model, &self.conditioners, &followed)?;
+        Ok(match self.serial.enable_zero_snr {
+            true => models.into_iter().map(ModelFiles::with_zero_snr).collect(),
+            false => models,
+        })
+    }
+
+    fn videos(
+        &self,
+        (settings, model): (&ModelSettings, &ModelFiles),
+        tasks: Vec<Task>,
+    ) -> anyhow::Result<Vec<TaskVideo<Video2Video>>> {
+        self.pictures.check(model)?;
+        let length = Length::Shot(self.motion.time_size as usize);
+        let mut defaults = common::defaults(self.common(), settings, length)?;
+        let scheduler = &mut defaults.video.shot.sampling.scheduler;
+        if self.serial.enable_zero_snr && *scheduler != SchedulerKind::Lcm {
+            *scheduler = SchedulerKind::Ddim;
+        }
+        let (mut all, mut sources) = (Vec::new(), SourceVideos::default());
+        for task in tasks {
+            let condition = tasks::condition_images(&task, &self.input);
+            let chosen = self.pictures.chosen(&task, condition, model);
+            let mut prepare = || {
+                let pictures = self.pictures.read(&chosen, condition, (model, &defaults.video))?;
+                let frames = sources.frames(self, &task)?;
+                let defaults = sized_like(&defaults, &frames, condition);
+                let prepared = defaults.prepare(&task, pictures)?.into_iter();
+                let source = self.source(&task, frames)?;
+                let with_source = |base| {
+                    let video = self.video(base, source.clone());
+                    video.check().map(|()| video)
+                };
+                prepared.map(with_source).collect::<Result<Vec<_>>>()
+            };
+            let videos = match &self.input.tasks {
+                Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
+                None => prepare()?,
+            };
+            all.extend(TaskVideo::repeated(self.common(), (&task, &chosen), videos, |video| {
+                &mut video.base.shot.sampling.seed
+            }));
+        }
+        Ok(all)
+    }
+
+    fn file(
+        &self,
+        settings: &ModelSettings,
+        video: &TaskVideo<Video2Video>,
+        model: &ModelFiles,
+    ) -> Result<OutputFile> {
+        let mut file = OutputFile::new(
+            &self.output,
+            &video.task.name,
+            || self.output_name(settings, video, model),
+            video.request.grid_size(self.shown.n_cols as usize),
+            video.request.summary(&model.name),
+        )?;
+        // Every part of the grid has words of its own.
+        file.write_info = false;
+        Ok(file)
+    }
+
+    fn plan(model: &ModelFiles, request: &Video2Video, number_bytes: usize) -> Result<MemoryPlan> {
+        model.video2video_memory_plan(request, number_bytes)
+    }
+
+    async fn make(
+        &self,
+        job: &Job<Video2Video>,
+        (pipeline, device): (&Pipeline, &OpenDevice),
+        progress: &mut Progress,
+    ) -> anyhow::Result<Video> {
+        let (video, file) = (&job.request, &job.file);
+        let base = &video.base;
+        let (width, height) = (base.shot.size.width, base.shot.size.height);
+        let (seed, shots) = (base.shot.sampling.seed, video.chunk_count());
+        let steps = Steps { first_frame: base.first_frame.steps, video: base.shot.sampling.steps };
+        progress.begin(steps, &device.description);
+        let device_name = &device.description;
+        progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
+        let followed = self.followed.controlnet_name.iter().map(|kind| kind.name());
+        progress.tell(&json!({
+            "event": "start", "task": file.name, "path": file.path.display().to_string(),
+            "width": width, "height": height, "seed": seed, "steps": steps.video, "shots": shots,
+            "fps": base.fps, "controlnet": followed.collect::<Vec<_>>(), "device": device_name,
+            "dtype": format!("{:?}", device.dtype).to_lowercase(),
+        }));
+        let mut made = pipeline.video2video(video, progress).await?;
+        progress.end();
+        if self.output.write_info {
+            self.label(&mut made, &file.name);
+        }
+        Ok(made.grid(self.shown.n_cols as usize)?)
+    }
 }
 
-/// Makes one video and writes it.
-async fn make(
-    args: &Video2videoArgs,
-    job: &Job,
-    (pipeline, device): (&Pipeline, &OpenDevice),
-    progress: &mut Progress,
-) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let (base, file) = (&job.video.base, &job.file);
-    let (width, height) = (base.shot.size.width, base.shot.size.height);
-    let (seed, shots) = (base.shot.sampling.seed, job.video.chunk_count());
-    let steps = Steps { first_frame: base.first_frame.steps, video: base.shot.sampling.steps };
-    progress.begin(steps, &device.description);
-    let device_name = &device.description;
-    progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
-    let followed = args.followed.controlnet_name.iter().map(|kind| kind.name());
-    progress.tell(&json!({
-        "event": "start", "task": file.name, "path": file.path.display().to_string(),
-        "width": width, "height": height, "seed": seed, "steps": steps.video, "shots": shots,
-        "fps": base.fps, "controlnet": followed.collect::<Vec<_>>(), "device": device_name,
-        "dtype": format!("{:?}", device.dtype).to_lowercase(),
-    }));
-    let mut made = pipeline.video2video(&job.video, progress).await?;
-    progress.end();
-    if args.output.write_info {
-        label(&mut made, args, &file.name);
+impl Video2videoArgs {
+    /// Writes onto each part of the grid what it is.
+    fn label(&self, made: &mut Transformed, name: &str) {
+        if let Some(source) = &mut made.source {
+            musev::write_info(source, "videos");
+        }
+        musev::write_info(&mut made.video, name);
+        for (maps, kind) in made.controls.iter_mut().zip(&self.followed.controlnet_name) {
+            musev::write_info(maps, kind.name());
+        }
     }
-    let video: Video = made.grid(args.shown.n_cols as usize)?;
-    file.write(video, start.elapsed().as_secs_f64(), progress)?;
-    Ok(())
-}
 
-/// Writes onto each part of the grid what it is.
-fn label(made: &mut Transformed, args: &Video2videoArgs, name: &str) {
-    if let Some(source) = &mut made.source {
-        musev::write_info(source, "videos");
-    }
-    musev::write_info(&mut made.video, name);
-    for (maps, kind) in made.controls.iter_mut().zip(&args.followed.controlnet_name) {
-        musev::write_info(maps, kind.name());
+    fn output_name(
+        &self,
+        settings: &ModelSettings,
+        video: &TaskVideo<Video2Video>,
+        model: &ModelFiles,
+    ) -> String {
+        let TaskVideo { task, chosen, request: video } = video;
+        let negative =
+            self.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
+        let shot = &video.base.shot;
+        let names = self.followed.controlnet_name.iter().map(|kind| kind.name());
+        let img_weight = task.img_weight.unwrap_or(settings.img_weight);
+        TransformedName {
+            kind: match self.source.which2video {
+                Which::Video => "v2v",
+                Which::VideoMiddle => "vm2v",
+            },
+            model: (&model.name, model.reference_net()),
+            case: &task.name,
+            size: (shot.size.width, shot.size.height),
+            time_size: shot.frames,
+            n_batch: video.base.shots,
+            steps: shot.sampling.steps,
+            noise: (img_weight, shot.sampling.noise.w_ind_noise),
+            seed: shot.sampling.seed,
+            controlnet: &names.collect::<Vec<_>>().join(","),
+            first_frame: (self.compatibility.strength, settings.guidance_scale),
+            video: (self.compatibility.video_strength, settings.video_guidance_scale),
+            prompts: (
+                &shot.prompt.positive,
+                task.video_negative_prompt.as_ref().unwrap_or(negative),
+            ),
+            pictures: OutputPictures {
+                reference: &chosen.reference,
+                face: &chosen.face,
+                ..OutputPictures::default()
+            },
+        }
+        .stem()
     }
 }

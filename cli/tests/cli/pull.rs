@@ -1,7 +1,11 @@
 //! `musev pull`, from servers that behave well and badly.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::io::Write;
 use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+use std::process::Stdio;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -283,6 +287,50 @@ fn nothing_is_asked_before_the_licence_is_accepted() {
     refuses(&mut command, &["non-commercial research only", "is MIT", "--accept-license"]);
     assert!(setup.server.seen().is_empty());
     setup.sandbox.refuses(&["pull", "musef", "--accept-license"], &["musef", "`musev`", "--list"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_is_asked_whether_the_licence_is_accepted() {
+    let setup = Setup::new(Manners::default());
+    let ask = |answer: &[u8]| {
+        let output = in_terminal(&setup.command(&["pull", "--only", VAE]), answer);
+        let said = text(&output.stdout);
+        assert!(said.contains("the licence of sd-vae-ft-mse is MIT"), "{said}");
+        assert!(said.contains("Do you accept them? [y/N]"), "{said}");
+        (output.status.code(), said)
+    };
+    for no in [&b"n\n"[..], b"\n", b"yes, but\n"] {
+        let (status, said) = ask(no);
+        assert!(status == Some(2) && said.contains("nothing was fetched"), "{said}");
+        assert!(setup.server.seen().is_empty(), "{said}");
+    }
+    let (status, said) = ask(b"y\n");
+    assert_eq!(status, Some(0), "{said}");
+    setup.is_whole();
+}
+
+/// What `command` does in a terminal in which `typed` is typed; both its outputs are one there.
+#[cfg(target_os = "linux")]
+fn in_terminal(command: &Command, typed: &[u8]) -> Output {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        terminal.current_dir(folder);
+    }
+    let piped = Stdio::piped;
+    terminal.stdin(piped()).stdout(piped()).stderr(piped());
+    let mut terminal = terminal.spawn().expect("Debian's bsdutils has script");
+    terminal.stdin.take().expect("it is piped").write_all(typed).expect("it reads");
+    terminal.wait_with_output().expect("it ends")
 }
 
 #[cfg(target_os = "linux")]

@@ -191,7 +191,7 @@ fn tasks_name_pictures_and_names_of_files_tell_them() {
 }
 
 /// A .npy file of one row.
-fn npy(values: &[f32]) -> Vec<u8> {
+pub(super) fn npy(values: &[f32]) -> Vec<u8> {
     let count = values.len();
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count},), }}\n");
     let head = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes()].concat();

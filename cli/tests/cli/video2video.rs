@@ -17,7 +17,7 @@ use super::videos::named;
 
 /// A sandbox with the video `square.webp`, 13 frames of 80 x 72 with a square that moves, and a
 /// ControlNet in the folder `net`.
-fn sandbox() -> Sandbox {
+pub(super) fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     let frame = |index: usize| {
         let mut frame = Frame::filled(80, 72, [20, 60, 120]);

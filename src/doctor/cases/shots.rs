@@ -9,7 +9,8 @@ use super::pipeline::{
 use super::{Case, Comparison, Tensors};
 use crate::error::Result;
 use crate::pipeline::{
-    FirstFrame, Guidance, Noise, Request, Sampling, Text2Video, Unwatched, VisionCondition, Window,
+    FirstFrame, Guidance, Noise, OwnPictures, Request, Sampling, Text2Video, Unwatched,
+    VisionCondition, Window,
 };
 use crate::random::Generator;
 
@@ -122,17 +123,12 @@ fn video(inputs: &Tensors, run: &Chain, device: &Device) -> Result<Text2Video> {
             with_image_prompt: false,
             ..FirstFrame::default()
         },
-        redraw_condition_image: false,
         n_vision_condition: run.n_vision_condition,
         fix_condition_images: run.fix_condition_images,
-        fixed_refer_image: run.fixed_refer_image,
-        fixed_ip_adapter_image: true,
-        fixed_refer_face_image: true,
-        find_face: None,
-        ip_adapter_face_scale: 1.0,
-        ip_adapter_scale: 1.0,
-        prompt_only_use_image_prompt: false,
-        need_hist_match: false,
-        fps: 4.0,
+        own_pictures: OwnPictures {
+            fixed_refer_image: run.fixed_refer_image,
+            ..OwnPictures::default()
+        },
+        ..Text2Video::default()
     })
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use musev::{Error, FacePrompt, FindFace, ModelFiles, Result, Task, TaskPictures, Text2Video};
+use musev::{
+    Error, FacePrompt, FindFace, ModelFiles, OwnPictures, Result, Task, TaskPictures, Text2Video,
+};
 
 use super::values::finite;
 
@@ -84,13 +86,15 @@ impl Pictures {
     /// When the networks that find faces cannot be read.
     pub(crate) fn apply(&self, video: &mut Text2Video) -> Result<()> {
         video.shot.motion_speed = self.motion_speed;
-        video.ip_adapter_scale = self.ip_adapter_scale;
-        video.prompt_only_use_image_prompt = self.prompt_only_use_image_prompt;
-        video.fixed_refer_image = !self.no_fixed_refer_image;
-        video.fixed_ip_adapter_image = !self.no_fixed_ip_adapter_image;
-        video.fixed_refer_face_image = !self.no_fixed_refer_face_image;
-        video.ip_adapter_face_scale = self.ip_adapter_face_scale;
-        video.find_face = self.find_face()?;
+        video.own_pictures = OwnPictures {
+            fixed_refer_image: !self.no_fixed_refer_image,
+            fixed_ip_adapter_image: !self.no_fixed_ip_adapter_image,
+            fixed_refer_face_image: !self.no_fixed_refer_face_image,
+            find_face: self.find_face()?,
+            ip_adapter_face_scale: self.ip_adapter_face_scale,
+            ip_adapter_scale: self.ip_adapter_scale,
+            prompt_only_use_image_prompt: self.prompt_only_use_image_prompt,
+        };
         video.first_frame.with_reference = !self.no_redraw_with_referencenet;
         video.first_frame.with_image_prompt = !self.no_redraw_with_ip_adapter;
         video.first_frame.with_face = !self.no_redraw_with_ip_adapter_face;
@@ -184,7 +188,7 @@ impl Pictures {
 
     /// The given faces, or those in the pictures of `paths`.
     fn faces(&self, paths: &[PathBuf], video: &Text2Video) -> Result<Option<FacePrompt>> {
-        let embeddings = match (&self.face_embedding, &video.find_face) {
+        let embeddings = match (&self.face_embedding, &video.own_pictures.find_face) {
             (Some(path), _) => musev::face_embeddings(path)?,
             (None, Some(finder)) => {
                 let embedding = |path: &PathBuf| {

@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use crate::commands::common::Common;
 use crate::commands::options::values::finite;
 use crate::commands::options::{
     Conditioners, DeviceOptions, FirstFrame, Input, Length, Model, Motion, Output, Pictures,
@@ -76,19 +75,4 @@ pub(crate) struct Compatibility {
     /// Record latents between shots of video2video.
     #[arg(long)]
     pub(crate) record_mid_video_latents: bool,
-}
-
-impl Text2videoArgs {
-    /// What it has in common with other commands.
-    pub(crate) fn common(&self) -> Common<'_> {
-        Common {
-            input: &self.input,
-            output: &self.output,
-            pictures: &self.pictures,
-            sampling: &self.sampling,
-            first_frame: &self.first_frame,
-            motion: &self.motion,
-            windows: &self.windows,
-        }
-    }
 }

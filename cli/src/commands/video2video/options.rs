@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use musev::DetectorKind;
 
-use crate::commands::common::Common;
 use crate::commands::options::values::{count, finite, share};
 use crate::commands::options::{
     Conditioners, DeviceOptions, FirstFrame, Input, Model, Motion, Output, Pictures, Sampling,
@@ -195,19 +194,4 @@ pub(crate) struct Compatibility {
     /// Redraw without FaceIn; there is no model of it.
     #[arg(long)]
     pub(crate) no_redraw_with_facein: bool,
-}
-
-impl Video2videoArgs {
-    /// What it has in common with other commands.
-    pub(crate) fn common(&self) -> Common<'_> {
-        Common {
-            input: &self.input,
-            output: &self.output,
-            pictures: &self.pictures,
-            sampling: &self.sampling,
-            first_frame: &self.first_frame,
-            motion: &self.motion,
-            windows: &self.windows,
-        }
-    }
 }
