@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::detectors::{Detector, DetectorKind, Resolutions};
 use crate::error::{Error, Result};
 use crate::media::{Filter, Frame, crop_resize, crop_resize_bilinear};
-use crate::pipeline::{Control, ControlInterval, Request, Size};
+use crate::pipeline::{Control, ControlInterval, Request, Sampling, Size};
 
 /// The video that another one is made of.
 #[derive(Clone, Debug)]
@@ -22,6 +22,9 @@ pub struct SourceVideo {
     pub has_condition: bool,
     /// Whether the noise is added to its frames, and not all there is in the beginning.
     pub need_video2video: bool,
+    /// How much of its frames is made anew where the noise is added to them
+    /// ([`Sampling::strength`](crate::Sampling::strength)); 1 as the original does.
+    pub strength: f64,
     /// What the ControlNets follow, in their order.
     pub controls: Vec<FollowedControl>,
     /// What the pose guider follows.
@@ -88,8 +91,34 @@ impl SourceVideo {
         self.kinds().map(|kind| Detector::new(kind, resolutions, seed)).collect()
     }
 
-    /// Checks what does not depend on the clip; `given` says whether there is a condition picture.
-    pub(super) fn check(&self, size: Size, given: bool) -> Result<()> {
+    /// What `sampling` is for a clip made of the video.
+    pub(super) fn sampling(&self, sampling: Sampling) -> Sampling {
+        Sampling { strength: if self.need_video2video { self.strength } else { 1.0 }, ..sampling }
+    }
+
+    fn check_strength(&self, sampling: Sampling) -> Result<()> {
+        let strength = self.strength;
+        let wrong = |reason| Err(Error::request("source-strength", reason));
+        if !(strength > 0.0 && strength <= 1.0) {
+            return wrong(format!("{strength} is not above 0 and up to 1"));
+        }
+        if strength < 1.0 && !self.need_video2video {
+            let reason = "is for videos that go by the frames of another; add --need-video2video";
+            return wrong(format!("{strength} {reason}"));
+        }
+        match self.sampling(sampling).taken_steps() {
+            0 => wrong(format!(
+                "{strength} of {} steps is none; raise one or the other",
+                sampling.steps
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what does not depend on the clip; `given` says whether `shot` has a condition picture or
+    /// needs none.
+    pub(super) fn check(&self, shot: &Request, given: bool) -> Result<()> {
+        self.check_strength(shot.sampling)?;
         if self.sample_rate == 0 {
             return Err(Error::request("sample-rate", "is 0; it has to be at least 1"));
         }
@@ -104,7 +133,7 @@ impl SourceVideo {
             return Err(Error::request("video-is-middle", reason));
         }
         if !self.is_middle || !self.has_condition {
-            self.detectors(size, 0)?;
+            self.detectors(shot.size, 0)?;
         }
         let mut controls = self.controls.iter();
         controls.try_for_each(|control| control.of(Vec::new()).validate(0))

@@ -81,7 +81,8 @@ impl Denoiser<'_> {
     ) -> Result<State> {
         let scaled = state.latents.clone() * self.scheduler.input_scale(index);
         let predicted = self.predict_noise(scaled, index, watch)?;
-        let predicted = serial.noise((index, self.plan.steps), predicted);
+        let steps = self.scheduler.timesteps().len();
+        let predicted = serial.noise((index, steps), predicted);
         let guidance_scale = self.plan.guidance.get(index).copied();
         Ok(state.advanced(self.scheduler, index, predicted, guidance_scale))
     }

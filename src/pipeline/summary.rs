@@ -53,6 +53,7 @@ impl Video2Video {
             ("fps".to_owned(), self.base.fps.into()),
             ("sample_rate".to_owned(), self.source.sample_rate.into()),
             ("need_video2video".to_owned(), self.source.need_video2video.into()),
+            ("source_strength".to_owned(), self.source.strength.into()),
             (
                 "controlnet_name".to_owned(),
                 controls

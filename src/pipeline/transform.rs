@@ -186,6 +186,7 @@ impl Video2Video {
             let maps: Vec<Vec<Frame>> = before.iter().zip(&chunk.maps).map(with_first).collect();
             self.source.follow(shot, &maps);
         }
+        shot.sampling = self.source.sampling(shot.sampling);
         let skipped = self.base.shot.frames - shot.frames;
         shot.source = self
             .source

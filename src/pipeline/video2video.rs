@@ -61,6 +61,11 @@ impl Video2Video {
         self.chunk_places().len()
     }
 
+    /// How many steps each chunk takes.
+    pub fn steps(&self) -> usize {
+        self.source.sampling(self.base.shot.sampling).taken_steps()
+    }
+
     /// How many videos are shown beside the made one.
     pub(super) fn shown_beside(&self) -> usize {
         let maps = if self.need_return_condition { self.source.networks() } else { 0 };
@@ -94,7 +99,7 @@ impl Video2Video {
             let reason = format!("a video is transformed with one picture at most, not {given}");
             return Err(Error::request("condition_images", reason));
         }
-        self.source.check(self.base.shot.size, given > 0 || !carries)?;
+        self.source.check(&self.base.shot, given > 0 || !carries)?;
         self.check_length()?;
         if self.base.n_vision_condition > time_size {
             let reason = format!(

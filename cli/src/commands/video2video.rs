@@ -126,7 +126,7 @@ impl MakesVideos for Video2videoArgs {
         let base = &video.base;
         let (width, height) = (base.shot.size.width, base.shot.size.height);
         let (seed, shots) = (base.shot.sampling.seed, video.chunk_count());
-        let steps = Steps { first_frame: base.first_frame.steps, video: base.shot.sampling.steps };
+        let steps = Steps { first_frame: base.first_frame.steps, video: video.steps() };
         progress.begin(steps, &device.description);
         let device_name = &device.description;
         progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));

@@ -189,6 +189,24 @@ fn maps_are_detected_and_followed_as_a_video() {
 }
 
 #[test]
+fn frames_of_the_source_are_kept_in_part() {
+    let sandbox = sandbox();
+    let make = |words: &[&str], file: &str| {
+        let out = ["--time-size", "4", "-o", file, "--json"];
+        let events = sandbox.events(&small(&[&SQUARE[..], &out, words].concat()));
+        let chunk = events.iter().skip_while(|event| event["event"] != "shot");
+        (chunk.filter(|event| event["event"] == "step").count(), frames(&sandbox, file))
+    };
+    let (steps, wholly) = make(&[], "out/a.webp");
+    assert_eq!(steps, 2);
+    // The original's own option changes nothing but the name of the file.
+    assert!(make(&["--video_strength", "0.5"], "out/b.webp") == (2, wholly.clone()));
+    let (steps, half) = make(&["--source_strength", "0.5"], "out/c.webp");
+    assert_eq!(steps, 1);
+    assert!(half[1..] != wholly[1..], "half as much changed as much");
+}
+
+#[test]
 fn a_picture_becomes_one_map() {
     let sandbox = Sandbox::new();
     let words = ["detect", "picture.png", "--controlnet-name", "content", "-o", "out/a.png"];
@@ -353,6 +371,12 @@ fn what_cannot_be_made_is_refused() {
         (&["--image", "picture.png", "--image", "picture.png"], &["condition_images"]),
         (&["--enable-zero-snr", "--scheduler", "euler"], &["--enable-zero-snr"]),
         (&["--which2video", "sound"], &["video_middle"]),
+        (&["--source-strength", "1.5"], &["--source-strength", "up to 1"]),
+        (&["--source-strength", "0.3"], &["source-strength", "0.3 of 2 steps is none"]),
+        (
+            &["--source-strength", "0.5", "--which2video", "video_middle"],
+            &["source-strength", "--need-video2video"],
+        ),
         (&["--frames", "3"], &["--frames"]),
     ];
     for (words, needles) in cases {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use musev::DetectorKind;
 
-use crate::commands::options::values::{count, finite, share};
+use crate::commands::options::values::{count, finite, part, share};
 use crate::commands::options::{
     Conditioners, DeviceOptions, FirstFrame, Input, Model, Motion, Output, Pictures, Sampling,
     Windows,
@@ -75,6 +75,10 @@ pub(crate) struct Source {
     /// Go by the video's own frames with video_middle too.
     #[arg(long)]
     pub(crate) need_video2video: bool,
+    /// Make its frames anew this much, above 0 and up to 1, in as large a share of the steps; without
+    /// it wholly, as the original does whatever its --video-strength.
+    #[arg(long, value_name = "X", value_parser = part, allow_negative_numbers = true)]
+    pub(crate) source_strength: Option<f64>,
     /// Take the video's frames for control maps, as a detector makes them.
     #[arg(long)]
     pub(crate) video_is_middle: bool,

@@ -69,6 +69,7 @@ impl Video2videoArgs {
             has_condition: (task.video.video_has_condition)
                 .unwrap_or(!options.no_video_has_condition),
             need_video2video: options.need_video2video || options.which2video == Which::Video,
+            strength: options.source_strength.unwrap_or(1.0),
             controls: if poses { Vec::new() } else { self.followed.controls()? },
             pose: self.followed.controlnet_name.first().copied().filter(|_| poses),
         })
