@@ -26,6 +26,8 @@ pub struct ModelSettings {
     pub steps: usize,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
+    /// Share of a frame's own noise in the variance of the noise.
+    pub w_ind_noise: f64,
     /// Share of the picture in the initial noise.
     pub img_weight: f64,
     /// Denoising steps of a first frame that is made.
@@ -44,6 +46,7 @@ impl Default for ModelSettings {
             fps: 4.0,
             steps: 10,
             video_guidance_scale: 3.5,
+            w_ind_noise: 0.5,
             img_weight: 1e-3,
             num_inference_steps: 30,
             guidance_scale: 7.5,

@@ -146,7 +146,8 @@ pub struct Sampling {
 impl Sampling {
     /// What suits a model, with the noise of `seed`.
     pub fn of(settings: &ModelSettings, seed: u64) -> Self {
-        let noise = Noise { img_weight: Some(settings.img_weight), ..Noise::default() };
+        let ModelSettings { w_ind_noise, img_weight, .. } = *settings;
+        let noise = Noise { w_ind_noise, img_weight: Some(img_weight), ..Noise::default() };
         Self { steps: settings.steps, seed, noise, ..Self::default() }
     }
 

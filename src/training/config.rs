@@ -191,7 +191,8 @@ pub struct DenoiserConfig {
     /// Share of updates on single pictures without condition and temporal layers: first frames
     /// from a prompt.
     pub image_share: f64,
-    /// The noise, as in the pipeline; `img_weight` does not count here.
+    /// The noise, as in the pipeline: clips that are trained with a share of their condition frame in
+    /// it, at every strength, are sampled with the same (Lee et al. 2021, arXiv:2106.06406).
     pub noise: Noise,
     /// How much more often strong noise is trained on than weak: of s = 3 half of all timesteps are
     /// above three quarters (Esser et al. 2024, arXiv:2403.03206, section 5.3.2). 1 for all alike.

@@ -7,6 +7,7 @@ use super::draw::Draw;
 use crate::error::Result;
 use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditions, UNet3DInput};
 use crate::models::vae::AutoencoderKL;
+use crate::pipeline::Noise;
 use crate::random::Generator;
 use crate::schedulers::{ForwardProcess, PredictionType, SchedulerConfig};
 
@@ -101,7 +102,7 @@ impl NoiseSchedule {
     ) -> Result<Tensor<1>> {
         let DenoiserBatch { clean, text, conditioned } = batch;
         let device = clean.device();
-        let [b, c, length, h, w] = clean.dims();
+        let [b, _, length, ..] = clean.dims();
         let given = usize::from(conditioned);
         let frames = length - given;
         let target = clean.clone().narrow(2, given, frames);
@@ -111,7 +112,7 @@ impl NoiseSchedule {
             Tensor::<5>::from_data(TensorData::new(values, [b, 1, 1, 1, 1]), &device)
         };
         let (signal, sigma) = (shares(0), shares(1));
-        let noise = config.noise.draw([b, c, frames, h, w], noise, &device);
+        let noise = noise_for(&clean, given, (&config.noise, noise));
         let noisy = target.clone() * signal.clone() + noise.clone() * sigma.clone();
         let wanted = match self.process.prediction_type() {
             PredictionType::Epsilon => noise,
@@ -132,6 +133,52 @@ impl NoiseSchedule {
     }
 }
 
+/// Noise for the frames of `clean` `[b, c, given + t, h, w]` that are to be made, as the pipeline draws
+/// it: the `given` ones have a share in it.
+///
+/// # Shapes
+/// - output: `[b, c, t, h, w]`
+fn noise_for(
+    clean: &Tensor<5>,
+    given: usize,
+    (kind, generator): (&Noise, &mut Generator),
+) -> Tensor<5> {
+    let [b, c, length, h, w] = clean.dims();
+    let noise = kind.draw([b, c, length - given, h, w], generator, &clean.device());
+    if given == 0 {
+        return noise;
+    }
+    kind.with_image(noise, clean.clone().narrow(2, 0, given))
+}
+
 fn normal(shape: [usize; 4], noise: &mut Generator, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(noise.normal(&shape), shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::noise_for;
+    use crate::pipeline::Noise;
+    use crate::random::{Generator, Rng};
+
+    #[test]
+    fn given_frames_have_their_share_in_the_noise() {
+        let clean = Tensor::<5>::from_data([[[[[2.0f32]], [[8.0]], [[9.0]]]]], &Device::flex());
+        let noise = |given, img_weight| {
+            let kind = Noise { img_weight: Some(img_weight), ..Noise::default() };
+            let generator = &mut Generator::new(Rng::TorchCpu, 1);
+            let noise = noise_for(&clean, given, (&kind, generator));
+            noise.into_data().iter::<f32>().collect::<Vec<_>>()
+        };
+        assert_eq!(noise(1, 1.0), [2.0; 2]);
+        let (alone, shared) = (noise(1, 0.0), noise(1, 0.36));
+        for (alone, shared) in alone.iter().zip(&shared) {
+            assert!((shared - (0.8 * alone + 0.6 * 2.0)).abs() < 1e-6, "{alone} {shared}");
+        }
+        // Pictures without a given one have nothing but noise.
+        assert_eq!(noise(0, 1.0).len(), 3);
+        assert_eq!(noise(0, 1.0), noise(0, 0.0));
+    }
 }

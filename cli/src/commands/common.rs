@@ -30,6 +30,7 @@ pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings
         fps: args.output.fps.unwrap_or(model.fps),
         steps: whole(sampling.steps).unwrap_or(model.steps),
         video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
+        w_ind_noise: sampling.w_ind_noise.unwrap_or(model.w_ind_noise),
         img_weight: sampling.img_weight.unwrap_or(model.img_weight),
         num_inference_steps: whole(first_frame.num_inference_steps)
             .unwrap_or(model.num_inference_steps),
@@ -75,7 +76,6 @@ pub(crate) fn defaults(
     video.shot.sampling.eta = sampling.eta;
     let noise = &mut video.shot.sampling.noise;
     noise.noise_type = sampling.noise_type;
-    noise.w_ind_noise = sampling.w_ind_noise;
     if sampling.no_img_based_video_noise {
         noise.img_weight = None;
     }

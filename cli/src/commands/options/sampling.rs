@@ -54,11 +54,11 @@ pub(crate) struct Sampling {
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
     #[arg(long, value_name = "TYPE", default_value_t = NoiseType::VideoFusion)]
     pub(crate) noise_type: NoiseType,
-    /// Give every frame this share of noise of its own, 0 to 1: more moves more.
-    #[arg(long, value_name = "X", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
-    pub(crate) w_ind_noise: f64,
+    /// Give every frame this share of noise of its own, 0 to 1: more moves more [default: 0.5; mini: 1]
+    #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
+    pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.1]
+    /// [default: 0.001; mini: 0.35]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
