@@ -4,8 +4,6 @@ use serde::Serialize;
 
 use crate::pipeline::conditioner_files::{IMAGE_ENCODER, REFERENCE_NET};
 
-/// The program, the runtime of the device, and what its threads keep for the next operation.
-pub(super) const PROGRAM: u64 = 60_000_000;
 /// The text encoder, as [`crate::Event::Loaded`] calls it.
 pub(super) const TEXT_ENCODER: &str = "text_encoder";
 

@@ -10,12 +10,14 @@ use crate::pipeline::conditioner_files::{
     FACE_PROJECTION, IMAGE_ENCODER, IMAGE_PROJECTION, REFERENCE_NET, pose_guider_config,
 };
 use crate::pipeline::files::{NetworkSize, size_of};
-use crate::pipeline::memory::{PROGRAM, TEXT_ENCODER};
+use crate::pipeline::memory::TEXT_ENCODER;
 use crate::pipeline::{
     ConditionFrames, MemoryPlan, ModelFiles, NetworkMemory, Plan, PromptPictures, Request,
     Text2Video, Video2Video,
 };
 
+/// The program, the runtime of the device, and what its threads keep for the next operation.
+const PROGRAM: u64 = 60_000_000;
 /// Bytes of a number on the CPU, where the text encoder always is.
 const CPU_NUMBER: u64 = 4;
 

@@ -3,20 +3,27 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context;
 use indicatif::ProgressBar;
-use musev::{MemoryPlan, ModelFiles, ModelSettings, OpenDevice, Pipeline, Result, Task, Video};
+use musev::{
+    MemoryPlan, ModelFiles, ModelSettings, OpenDevice, Pipeline, Result, Task, TaskDefaults,
+    TaskPictures, Text2Video, Video,
+};
+use serde_json::json;
 
 use crate::commands::common::{self, Common};
 use crate::commands::options::Chosen;
 use crate::commands::output_file::OutputFile;
 use crate::commands::{plan, tasks};
-use crate::progress::{Interrupt, Progress};
+use crate::progress::{Interrupt, Progress, Steps};
 use crate::report;
 
 /// A command that makes videos, as its options say.
 pub(crate) trait MakesVideos {
     /// What a video is made from.
     type Request: Clone;
+    /// What is read once for all tasks.
+    type Read: Default;
 
     /// The options that it shares with other commands.
     fn common(&self) -> Common<'_>;
@@ -27,13 +34,23 @@ pub(crate) trait MakesVideos {
     /// The models to make every video with, at least one.
     fn models(&self) -> Result<Vec<ModelFiles>>;
 
-    /// The videos of `tasks`, checked as far as they can be without weights. Of `model` it counts
-    /// which networks it has.
-    fn videos(
+    /// What all videos have in common.
+    fn defaults(&self, settings: &ModelSettings) -> anyhow::Result<TaskDefaults>;
+
+    /// The videos of `task` with its `pictures`, checked as far as they can be without weights.
+    fn requests(
         &self,
-        with: (&ModelSettings, &ModelFiles),
-        tasks: Vec<Task>,
-    ) -> anyhow::Result<Vec<TaskVideo<Self::Request>>>;
+        task: &Task,
+        pictures: TaskPictures,
+        defaults: &TaskDefaults,
+        read: &mut Self::Read,
+    ) -> Result<Vec<Self::Request>>;
+
+    /// What a video has in common with those of other commands.
+    fn base(request: &Self::Request) -> &Text2Video;
+
+    /// The same, to be changed.
+    fn base_mut(request: &mut Self::Request) -> &mut Text2Video;
 
     /// The file of a video that is made with `model`.
     fn file(
@@ -47,13 +64,22 @@ pub(crate) trait MakesVideos {
     fn plan(model: &ModelFiles, request: &Self::Request, number_bytes: usize)
     -> Result<MemoryPlan>;
 
-    /// Tells of the job and makes its video.
+    /// How many steps a video takes, and how many shots it has.
+    fn length(request: &Self::Request) -> (Steps, usize);
+
+    /// What is followed, by name.
+    fn followed(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Makes the video called `name`.
     async fn make(
         &self,
-        job: &Job<Self::Request>,
-        made_with: (&Pipeline, &OpenDevice),
+        request: &Self::Request,
+        name: &str,
+        pipeline: &Pipeline,
         progress: &mut Progress,
-    ) -> anyhow::Result<Video>;
+    ) -> Result<Video>;
 }
 
 /// A video with the task it belongs to.
@@ -90,7 +116,7 @@ pub(crate) fn run<C: MakesVideos>(
     let models = command.models()?;
     // Only tables name several models, and theirs have the same settings.
     let settings = common::in_force(command.common(), &models[0].settings);
-    let videos = command.videos((&settings, &models[0]), tasks)?;
+    let videos = videos(command, (&settings, &models[0]), tasks)?;
     let mut work: Vec<Work<C::Request>> = Vec::new();
     for model in models {
         let job = |video: &TaskVideo<C::Request>| {
@@ -120,6 +146,38 @@ pub(crate) fn run<C: MakesVideos>(
     worked.map(|()| ExitCode::SUCCESS)
 }
 
+/// The videos of `tasks`. Of `model` it counts which networks it has.
+fn videos<C: MakesVideos>(
+    command: &C,
+    (settings, model): (&ModelSettings, &ModelFiles),
+    tasks: Vec<Task>,
+) -> anyhow::Result<Vec<TaskVideo<C::Request>>> {
+    let Common { input, output, pictures, sampling, .. } = command.common();
+    pictures.check(model)?;
+    let defaults = command.defaults(settings)?;
+    let (mut all, mut read) = (Vec::new(), C::Read::default());
+    for task in tasks {
+        let condition = tasks::condition_images(&task, input);
+        let chosen = pictures.chosen(&task, condition, model);
+        let mut prepare = || {
+            let pictures = pictures.read(&chosen, condition, (model, &defaults.video))?;
+            command.requests(&task, pictures, &defaults, &mut read)
+        };
+        let requests = match &input.tasks {
+            Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
+            None => prepare()?,
+        };
+        for request in requests {
+            for repeat in 0..output.n_repeat {
+                let mut request = request.clone();
+                C::base_mut(&mut request).shot.sampling.seed = tasks::seed(sampling.seed, repeat);
+                all.push(TaskVideo { task: task.clone(), chosen: chosen.clone(), request });
+            }
+        }
+    }
+    Ok(all)
+}
+
 async fn make_all<C: MakesVideos>(
     command: &C,
     work: &[Work<C::Request>],
@@ -130,32 +188,34 @@ async fn make_all<C: MakesVideos>(
     for (model, jobs) in work {
         progress.load(&model.name);
         let pipeline = Pipeline::open(model, &options.allow_missing, &device, progress)?;
-        for job in jobs {
+        for Job { request, file } in jobs {
             let start = Instant::now();
-            let video = command.make(job, (&pipeline, &device), progress).await?;
-            job.file.write(video, start.elapsed().as_secs_f64(), progress)?;
+            begin(command, (request, file), &device, progress);
+            let video = command.make(request, &file.name, &pipeline, progress).await?;
+            progress.end();
+            file.write(video, start.elapsed().as_secs_f64(), progress)?;
         }
     }
     Ok(())
 }
 
-impl<R: Clone> TaskVideo<R> {
-    /// The videos of a task, each with as many seeds as `args` ask for; `seed` is where a video has
-    /// its own.
-    pub(crate) fn repeated(
-        args: Common<'_>,
-        (task, chosen): (&Task, &Chosen),
-        requests: Vec<R>,
-        seed: impl Fn(&mut R) -> &mut u64,
-    ) -> Vec<Self> {
-        let mut all = Vec::new();
-        for request in requests {
-            for repeat in 0..args.output.n_repeat {
-                let mut request = request.clone();
-                *seed(&mut request) = tasks::seed(args.sampling.seed, repeat);
-                all.push(Self { task: task.clone(), chosen: chosen.clone(), request });
-            }
-        }
-        all
-    }
+/// Tells what is made now.
+fn begin<C: MakesVideos>(
+    command: &C,
+    (request, file): (&C::Request, &OutputFile),
+    device: &OpenDevice,
+    progress: &mut Progress,
+) {
+    let Text2Video { shot, fps, .. } = C::base(request);
+    let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
+    let (steps, shots) = C::length(request);
+    let device_name = &device.description;
+    progress.begin(steps, device_name);
+    progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
+    progress.tell(&json!({
+        "event": "start", "task": file.name, "path": file.path.display().to_string(),
+        "width": width, "height": height, "seed": seed, "steps": steps.video, "shots": shots,
+        "fps": fps, "controlnet": command.followed(), "device": device_name,
+        "dtype": format!("{:?}", device.dtype).to_lowercase(),
+    }));
 }

@@ -2,15 +2,13 @@
 
 mod options;
 
-use anyhow::Context;
 use musev::{
-    MemoryPlan, ModelFiles, ModelSettings, OpenDevice, OutputName, OutputPictures, Pipeline,
-    Result, Task, Text2Video, Video,
+    MemoryPlan, ModelFiles, ModelSettings, OutputName, OutputPictures, Pipeline, Result, Task,
+    TaskDefaults, TaskPictures, Text2Video, Video,
 };
-use serde_json::json;
 
 use crate::commands::common::Common;
-use crate::commands::make::{Job, MakesVideos, TaskVideo};
+use crate::commands::make::{MakesVideos, TaskVideo};
 use crate::commands::output_file::OutputFile;
 use crate::commands::{common, models, tasks};
 use crate::progress::{Progress, Steps};
@@ -18,6 +16,7 @@ pub(crate) use options::Text2videoArgs;
 
 impl MakesVideos for Text2videoArgs {
     type Request = Text2Video;
+    type Read = ();
 
     fn common(&self) -> Common<'_> {
         Common {
@@ -41,29 +40,27 @@ impl MakesVideos for Text2videoArgs {
         models::models(&self.model, &self.conditioners)
     }
 
-    fn videos(
-        &self,
-        (settings, model): (&ModelSettings, &ModelFiles),
-        tasks: Vec<Task>,
-    ) -> anyhow::Result<Vec<TaskVideo<Text2Video>>> {
-        self.pictures.check(model)?;
+    fn defaults(&self, settings: &ModelSettings) -> anyhow::Result<TaskDefaults> {
         let length = self.length.at(settings.fps, self.motion.time_size)?;
-        let defaults = common::defaults(self.common(), settings, length)?;
-        let mut all = Vec::new();
-        for task in tasks {
-            let condition = tasks::condition_images(&task, &self.input);
-            let chosen = self.pictures.chosen(&task, condition, model);
-            let with = (model, &defaults.video);
-            let prepare = || defaults.prepare(&task, self.pictures.read(&chosen, condition, with)?);
-            let videos = match &self.input.tasks {
-                Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
-                None => prepare()?,
-            };
-            all.extend(TaskVideo::repeated(self.common(), (&task, &chosen), videos, |video| {
-                &mut video.shot.sampling.seed
-            }));
-        }
-        Ok(all)
+        common::defaults(self.common(), settings, length)
+    }
+
+    fn requests(
+        &self,
+        task: &Task,
+        pictures: TaskPictures,
+        defaults: &TaskDefaults,
+        (): &mut (),
+    ) -> Result<Vec<Text2Video>> {
+        defaults.prepare(task, pictures)
+    }
+
+    fn base(request: &Text2Video) -> &Text2Video {
+        request
+    }
+
+    fn base_mut(request: &mut Text2Video) -> &mut Text2Video {
+        request
     }
 
     fn file(
@@ -86,28 +83,20 @@ impl MakesVideos for Text2videoArgs {
         model.memory_plan(request, number_bytes)
     }
 
+    fn length(request: &Text2Video) -> (Steps, usize) {
+        let steps =
+            Steps { first_frame: request.first_frame_steps(), video: request.shot.sampling.steps };
+        (steps, request.shots)
+    }
+
     async fn make(
         &self,
-        job: &Job<Text2Video>,
-        (pipeline, device): (&Pipeline, &OpenDevice),
+        request: &Text2Video,
+        _: &str,
+        pipeline: &Pipeline,
         progress: &mut Progress,
-    ) -> anyhow::Result<Video> {
-        let (video, file) = (&job.request, &job.file);
-        let shot = &video.shot;
-        let (width, height, seed) = (shot.size.width, shot.size.height, shot.sampling.seed);
-        let steps = Steps { first_frame: video.first_frame_steps(), video: shot.sampling.steps };
-        progress.begin(steps, &device.description);
-        let device_name = &device.description;
-        progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
-        progress.tell(&json!({
-            "event": "start", "task": file.name, "path": file.path.display().to_string(),
-            "width": width, "height": height, "seed": seed, "steps": steps.video,
-            "shots": video.shots, "fps": video.fps, "device": device_name,
-            "dtype": format!("{:?}", device.dtype).to_lowercase(),
-        }));
-        let video = pipeline.text2video(video, progress).await?;
-        progress.end();
-        Ok(video)
+    ) -> Result<Video> {
+        pipeline.text2video(request, progress).await
     }
 }
 

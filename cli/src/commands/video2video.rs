@@ -4,24 +4,23 @@ mod followed;
 mod options;
 mod source;
 
-use anyhow::Context;
 use musev::{
-    Length, MemoryPlan, ModelFiles, ModelSettings, OpenDevice, OutputPictures, Pipeline, Result,
-    SchedulerKind, Task, Transformed, TransformedName, Video, Video2Video,
+    Length, MemoryPlan, ModelFiles, ModelSettings, OutputPictures, Pipeline, Result, SchedulerKind,
+    Task, TaskDefaults, TaskPictures, Text2Video, Transformed, TransformedName, Video, Video2Video,
 };
-use serde_json::json;
 
 use crate::commands::common::Common;
-use crate::commands::make::{Job, MakesVideos, TaskVideo};
+use crate::commands::make::{MakesVideos, TaskVideo};
 use crate::commands::output_file::OutputFile;
 use crate::commands::{common, models, tasks};
 use crate::progress::{Progress, Steps};
 pub(crate) use options::Video2videoArgs;
 use options::Which;
-use source::{SourceVideos, sized_like};
+use source::SourceVideos;
 
 impl MakesVideos for Video2videoArgs {
     type Request = Video2Video;
+    type Read = SourceVideos;
 
     fn common(&self) -> Common<'_> {
         Common {
@@ -55,43 +54,44 @@ impl MakesVideos for Video2videoArgs {
         })
     }
 
-    fn videos(
-        &self,
-        (settings, model): (&ModelSettings, &ModelFiles),
-        tasks: Vec<Task>,
-    ) -> anyhow::Result<Vec<TaskVideo<Video2Video>>> {
-        self.pictures.check(model)?;
+    fn defaults(&self, settings: &ModelSettings) -> anyhow::Result<TaskDefaults> {
         let length = Length::Shot(self.motion.time_size as usize);
         let mut defaults = common::defaults(self.common(), settings, length)?;
         let scheduler = &mut defaults.video.shot.sampling.scheduler;
         if self.serial.enable_zero_snr && *scheduler != SchedulerKind::Lcm {
             *scheduler = SchedulerKind::Ddim;
         }
-        let (mut all, mut sources) = (Vec::new(), SourceVideos::default());
-        for task in tasks {
-            let condition = tasks::condition_images(&task, &self.input);
-            let chosen = self.pictures.chosen(&task, condition, model);
-            let mut prepare = || {
-                let pictures = self.pictures.read(&chosen, condition, (model, &defaults.video))?;
-                let frames = sources.frames(self, &task)?;
-                let defaults = sized_like(&defaults, &frames, condition);
-                let prepared = defaults.prepare(&task, pictures)?.into_iter();
-                let source = self.source(&task, frames)?;
-                let with_source = |base| {
-                    let video = self.video(base, source.clone());
-                    video.check().map(|()| video)
-                };
-                prepared.map(with_source).collect::<Result<Vec<_>>>()
-            };
-            let videos = match &self.input.tasks {
-                Some(_) => prepare().with_context(|| format!("task `{}`", task.name))?,
-                None => prepare()?,
-            };
-            all.extend(TaskVideo::repeated(self.common(), (&task, &chosen), videos, |video| {
-                &mut video.base.shot.sampling.seed
-            }));
+        Ok(defaults)
+    }
+
+    fn requests(
+        &self,
+        task: &Task,
+        pictures: TaskPictures,
+        defaults: &TaskDefaults,
+        read: &mut SourceVideos,
+    ) -> Result<Vec<Video2Video>> {
+        let frames = read.frames(self, task)?;
+        let mut defaults = defaults.clone();
+        if let (true, Some(frame)) = (pictures.condition.is_empty(), frames.first()) {
+            defaults.width = defaults.width.or(Some(frame.width));
+            defaults.height = defaults.height.or(Some(frame.height));
         }
-        Ok(all)
+        let bases = defaults.prepare(task, pictures)?.into_iter();
+        let source = self.source(task, frames)?;
+        let with_source = |base| {
+            let video = self.video(base, source.clone());
+            video.check().map(|()| video)
+        };
+        bases.map(with_source).collect()
+    }
+
+    fn base(request: &Video2Video) -> &Text2Video {
+        &request.base
+    }
+
+    fn base_mut(request: &mut Video2Video) -> &mut Text2Video {
+        &mut request.base
     }
 
     fn file(
@@ -116,33 +116,27 @@ impl MakesVideos for Video2videoArgs {
         model.video2video_memory_plan(request, number_bytes)
     }
 
+    fn length(request: &Video2Video) -> (Steps, usize) {
+        let first_frame = request.base.first_frame.steps;
+        (Steps { first_frame, video: request.steps() }, request.chunk_count())
+    }
+
+    fn followed(&self) -> Vec<&'static str> {
+        self.followed.controlnet_name.iter().map(|kind| kind.name()).collect()
+    }
+
     async fn make(
         &self,
-        job: &Job<Video2Video>,
-        (pipeline, device): (&Pipeline, &OpenDevice),
+        request: &Video2Video,
+        name: &str,
+        pipeline: &Pipeline,
         progress: &mut Progress,
-    ) -> anyhow::Result<Video> {
-        let (video, file) = (&job.request, &job.file);
-        let base = &video.base;
-        let (width, height) = (base.shot.size.width, base.shot.size.height);
-        let (seed, shots) = (base.shot.sampling.seed, video.chunk_count());
-        let steps = Steps { first_frame: base.first_frame.steps, video: video.steps() };
-        progress.begin(steps, &device.description);
-        let device_name = &device.description;
-        progress.say(&format!("{}: {width} x {height}, seed {seed}, {device_name}", file.name));
-        let followed = self.followed.controlnet_name.iter().map(|kind| kind.name());
-        progress.tell(&json!({
-            "event": "start", "task": file.name, "path": file.path.display().to_string(),
-            "width": width, "height": height, "seed": seed, "steps": steps.video, "shots": shots,
-            "fps": base.fps, "controlnet": followed.collect::<Vec<_>>(), "device": device_name,
-            "dtype": format!("{:?}", device.dtype).to_lowercase(),
-        }));
-        let mut made = pipeline.video2video(video, progress).await?;
-        progress.end();
+    ) -> Result<Video> {
+        let mut made = pipeline.video2video(request, progress).await?;
         if self.output.write_info {
-            self.label(&mut made, &file.name);
+            self.label(&mut made, name);
         }
-        Ok(made.grid(self.shown.n_cols as usize)?)
+        made.grid(self.shown.n_cols as usize)
     }
 }
 
@@ -153,8 +147,8 @@ impl Video2videoArgs {
             musev::write_info(source, "videos");
         }
         musev::write_info(&mut made.video, name);
-        for (maps, kind) in made.controls.iter_mut().zip(&self.followed.controlnet_name) {
-            musev::write_info(maps, kind.name());
+        for (maps, kind) in made.controls.iter_mut().zip(self.followed()) {
+            musev::write_info(maps, kind);
         }
     }
 
@@ -168,7 +162,6 @@ impl Video2videoArgs {
         let negative =
             self.input.video_negative_prompt.as_ref().unwrap_or(&settings.negative_prompt);
         let shot = &video.base.shot;
-        let names = self.followed.controlnet_name.iter().map(|kind| kind.name());
         let img_weight = task.img_weight.unwrap_or(settings.img_weight);
         TransformedName {
             kind: match self.source.which2video {
@@ -183,7 +176,7 @@ impl Video2videoArgs {
             steps: shot.sampling.steps,
             noise: (img_weight, shot.sampling.noise.w_ind_noise),
             seed: shot.sampling.seed,
-            controlnet: &names.collect::<Vec<_>>().join(","),
+            controlnet: &self.followed().join(","),
             first_frame: (self.compatibility.strength, settings.guidance_scale),
             video: (self.compatibility.video_strength, settings.video_guidance_scale),
             prompts: (

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use musev::{
-    Error, Frame, Result, SerialDenoise, SourceVideo, Task, TaskDefaults, Text2Video, Video2Video,
-};
+use musev::{Error, Frame, Result, SerialDenoise, SourceVideo, Task, Text2Video, Video2Video};
 
 use super::options::{Video2videoArgs, Which};
 
@@ -38,20 +36,6 @@ impl SourceVideos {
         self.0.insert(path.clone(), frames.clone());
         Ok(frames)
     }
-}
-
-/// `defaults` with the size of the video's `frames` where nothing else says one.
-pub(crate) fn sized_like(
-    defaults: &TaskDefaults,
-    frames: &[Frame],
-    condition: &[PathBuf],
-) -> TaskDefaults {
-    let mut defaults = defaults.clone();
-    if let (true, Some(frame)) = (condition.is_empty(), frames.first()) {
-        defaults.width = defaults.width.or(Some(frame.width));
-        defaults.height = defaults.height.or(Some(frame.height));
-    }
-    defaults
 }
 
 impl Video2videoArgs {
