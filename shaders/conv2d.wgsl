@@ -1,9 +1,10 @@
 // Convolution with a 3x3 window, stride, zero padding and bias, as implicit GEMM.
 // x: [n, c_in, h, w]; weight: [c_out, c_in, 3, 3]; bias: [c_out]; y: [n, c_out, h', w'].
-// Grid: (tiles of channels, tiles of pixels folded into y and z); see implicit_gemm.
+// Grid: (tiles of channels, tiles of pixels folded into y and z); see gemm.
 const KERNEL = 3u;
 const TAPS = KERNEL * KERNEL;
 #import outer
+#import gemm
 #import implicit_gemm
 
 struct Sizes {
@@ -26,12 +27,12 @@ struct Sizes {
 @group(0) @binding(4) var<uniform> sizes: Sizes;
 
 // Where the window of an output pixel begins in x, and which of its taps are not in the padding.
-struct Place {
+struct Column {
     origin: u32,
     taps: u32,
 }
 
-fn locate(pixel: u32) -> Place {
+fn column_of(pixel: u32) -> Column {
     let image = pixel / sizes.out_plane;
     let position = pixel % sizes.out_plane;
     // Rows and columns wrap below 0 and are then larger than any size.
@@ -43,7 +44,7 @@ fn locate(pixel: u32) -> Place {
         taps |= u32(inside) << tap;
     }
     let plane = image * sizes.in_channels * sizes.in_plane;
-    return Place(plane + row * sizes.in_width + column, taps);
+    return Column(plane + row * sizes.in_width + column, taps);
 }
 
 fn tap_offset(tap: u32) -> u32 {

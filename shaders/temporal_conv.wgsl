@@ -1,9 +1,10 @@
 // Convolution along the frames of a clip, kernel (3, 1, 1), padding (1, 0, 0), with bias, as
 // implicit GEMM. Clips do not see each other.
 // x: [b·t, c_in, positions]; weight: [c_out, c_in, 3]; bias: [c_out]; y: [b·t, c_out, positions].
-// Grid: (tiles of channels, tiles of pixels folded into y and z); see implicit_gemm.
+// Grid: (tiles of channels, tiles of pixels folded into y and z); see gemm.
 const TAPS = 3u;
 #import outer
+#import gemm
 #import implicit_gemm
 
 struct Sizes {
@@ -23,18 +24,18 @@ struct Sizes {
 
 // A pixel of the frame before (origin wraps below 0), and which of the frames before, at and after
 // are in its clip.
-struct Place {
+struct Column {
     origin: u32,
     taps: u32,
 }
 
-fn locate(pixel: u32) -> Place {
+fn column_of(pixel: u32) -> Column {
     let image = pixel / sizes.out_plane;
     let position = pixel % sizes.out_plane;
     let plane = (image - 1u) * sizes.in_channels * sizes.in_plane;
     let frame = image % sizes.frames;
     let taps = u32(frame > 0u) | 2u | (u32(frame + 1u < sizes.frames) << 2u);
-    return Place(plane + position, taps);
+    return Column(plane + position, taps);
 }
 
 fn tap_offset(tap: u32) -> u32 {

@@ -285,6 +285,17 @@ fn conv2d_equals_its_twin() {
     conv2d_case([1, 2, 8, 8], 3, 4, Conv2dGeometry::new(2, 1));
 }
 
+/// Sizes that go by Winograd's method: odd ones, and such as need their channels or pixels in parts.
+#[test]
+fn conv2d_by_winograd_equals_its_twin() {
+    let same = Conv2dGeometry::new(1, 1);
+    conv2d_case([3, 33, 13, 7], 65, 3, same);
+    conv2d_case([13, 64, 4, 4], 130, 3, same);
+    conv2d_case([1, 32, 33, 65], 32, 3, same);
+    conv2d_case([13, 1100, 4, 4], 1000, 3, same);
+    conv2d_case([1, 32, 403, 399], 32, 3, same);
+}
+
 #[test]
 fn conv2d_folds_a_grid_over_65535() {
     conv2d_case([1, 1, 4100, 4096], 1, 3, Conv2dGeometry::new(1, 1));
@@ -313,6 +324,12 @@ fn temporal_conv_equals_its_twin() {
     temporal_conv_case([1, 13, 64, 5, 4], 64);
     temporal_conv_case([2, 2, 66, 3, 2], 130);
     temporal_conv_case([2, 5, 33, 8, 12], 34);
+}
+
+#[test]
+fn temporal_conv_by_winograd_equals_its_twin() {
+    temporal_conv_case([2, 12, 33, 8, 12], 34);
+    temporal_conv_case([1, 13, 64, 16, 15], 70);
 }
 
 fn window_scatter_case([b, c, t, h, w]: [usize; 5], window: &[usize]) {

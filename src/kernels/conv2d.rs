@@ -5,10 +5,12 @@ use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Shape, Tensor, module};
 
-use super::bridge::{Launch, ShaderOps, contiguous, fold, shader_serves, uninitialised};
+use super::bridge::{Launch, ShaderOps, contiguous, shader_serves, uninitialised};
 use super::flex::{self, CpuOps};
+use super::gemm::Tiling;
 use super::project::{self, Projection, Side, project};
 use super::source::Shader;
+use super::winograd::{Convolution, Window};
 
 /// Stride and zero padding of a [`conv2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,35 +73,6 @@ pub(super) fn output_shape(x: &Shape, weight: &Shape, geometry: Conv2dGeometry) 
     Shape::new([x[0], weight[0], side(x[2]), side(x[3])])
 }
 
-/// How the result is cut into the tiles that a workgroup computes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tiling {
-    /// Pixels of one tile, a `TILE_N` of `shaders/variants.txt`.
-    pub(super) tile_pixels: usize,
-    /// Tiles of channels, then tiles of pixels folded.
-    pub(super) grid: [u32; 3],
-}
-
-impl Tiling {
-    /// `TILE_M` of `implicit_gemm`.
-    const TILE_CHANNELS: usize = 32;
-    /// 208 is 16 pixels of 13 frames: a window of 12 and its condition frame comes out even.
-    const TILE_PIXELS: [usize; 7] = [256, 208, 160, 128, 80, 64, 32];
-    /// What a tile does whatever its width, mostly staging weights, counted in pixels.
-    const COST_OF_TILE: usize = 24;
-
-    /// The cheapest tiling: wide tiles stage the weights seldom, narrow ones compute fewer pixels
-    /// past the end.
-    pub(super) fn for_output(channels: usize, pixels: usize) -> Self {
-        let cost = |&tile: &usize| pixels.div_ceil(tile) * (tile + Self::COST_OF_TILE);
-        let tile_pixels =
-            Self::TILE_PIXELS.into_iter().min_by_key(cost).expect("there are tile sizes");
-        let [y, z] = fold(pixels.div_ceil(tile_pixels));
-        let grid = [channels.div_ceil(Self::TILE_CHANNELS) as u32, y, z];
-        Self { tile_pixels, grid }
-    }
-}
-
 pub(super) fn launch(
     x: CubeTensor,
     weight: CubeTensor,
@@ -112,10 +85,22 @@ pub(super) fn launch(
     let shape = output_shape(&x.shape(), &weight.shape(), geometry);
     let [n, _, out_h, out_w] = shape.dims();
     let out = uninitialised(&x, shape);
+    let convolution = Convolution {
+        window: Window::Square,
+        in_channels: c_in,
+        out_channels: c_out,
+        images: n,
+        rows: h,
+        columns: w,
+    };
+    if geometry == Conv2dGeometry::new(1, 1) && convolution.pays() {
+        convolution.launch(&x, &weight, &bias, &out);
+        return out;
+    }
     let pixels = n * out_h * out_w;
-    let tiling = Tiling::for_output(c_out, pixels);
+    let tiling = Tiling::new(c_out, pixels);
     Launch {
-        shader: Shader::new("conv2d", x.dtype, &[("TILE_N", tiling.tile_pixels)]),
+        shader: Shader::new("conv2d", x.dtype, &[("TILE_N", tiling.tile_columns)]),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),
         sizes: &[
             c_out,

@@ -9,6 +9,7 @@ mod bridge;
 mod conv2d;
 mod flex;
 mod geglu;
+mod gemm;
 mod group_norm;
 mod guided_step;
 mod layer_norm;
@@ -17,6 +18,7 @@ mod source;
 mod temporal_attention;
 mod temporal_conv;
 mod window_scatter;
+mod winograd;
 
 pub use attention::{attention, streaming_attention};
 pub use bridge::runs_shaders;

@@ -20,9 +20,10 @@ macro_rules! files {
 
 const SHADERS: &[(&str, &str)] = files!("":
     "attention", "conv2d", "group_norm_silu", "group_norm_statistics", "guided_step", "project",
-    "temporal_attention", "temporal_conv", "window_scatter");
+    "temporal_attention", "temporal_conv", "window_scatter", "winograd_input", "winograd_output",
+    "winograd_product", "winograd_weight");
 const INCLUDES: &[(&str, &str)] =
-    files!("include/": "implicit_gemm", "outer", "reduce", "score_block");
+    files!("include/": "gemm", "implicit_gemm", "outer", "reduce", "score_block", "winograd_tile");
 
 /// How a shader may see the buffers it only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

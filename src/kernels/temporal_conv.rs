@@ -5,9 +5,10 @@ use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::{Shape, Tensor};
 
 use super::bridge::{Launch, ShaderOps, contiguous, shader_serves, uninitialised};
-use super::conv2d::Tiling;
 use super::flex::{self, CpuOps};
+use super::gemm::Tiling;
 use super::source::Shader;
+use super::winograd::{Convolution, Window};
 
 /// Each output frame sees its own pixel in the previous, the same and the next frame; clips do
 /// not see each other.
@@ -50,9 +51,21 @@ pub(super) fn launch(
     let [n, c_in, h, w] = x.shape().dims();
     let c_out = weight.shape()[0];
     let out = uninitialised(&x, output_shape(&x.shape(), &weight.shape()));
+    let convolution = Convolution {
+        window: Window::Frames,
+        in_channels: c_in,
+        out_channels: c_out,
+        images: n / frames,
+        rows: frames,
+        columns: h * w,
+    };
+    if convolution.pays() {
+        convolution.launch(&x, &weight, &bias, &out);
+        return out;
+    }
     let pixels = n * h * w;
-    let tiling = Tiling::for_output(c_out, pixels);
-    let constants = [("TILE_N", tiling.tile_pixels)];
+    let tiling = Tiling::new(c_out, pixels);
+    let constants = [("TILE_N", tiling.tile_columns)];
     Launch {
         shader: Shader::new("temporal_conv", x.dtype, &constants),
         buffers: [&x, &weight, &bias, &out].map(|t| t.handle.clone()).to_vec(),

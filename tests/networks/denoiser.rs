@@ -55,7 +55,10 @@ fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
     a.iter().zip(&b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-const EQUAL: f32 = 1e-5;
+/// Rounding, through the whole network: beside another clip a convolution may go by Winograd's method,
+/// and alone by a direct one. A condition that is lost or mixed up changes
+/// more than 1e-3 (see `every_condition_counts`).
+const EQUAL: f32 = 3e-5;
 
 #[test]
 fn a_batch_of_two_equals_two_runs() {
@@ -197,7 +200,8 @@ fn conditions_of_clips_do_not_mix() {
             conditions: of_clip(&both.conditions, i),
             ..both.clone()
         };
-        assert!(difference(unet.forward(one), out.clone().narrow(0, i, 1)) < EQUAL);
+        let apart = difference(unet.forward(one), out.clone().narrow(0, i, 1));
+        assert!(apart < EQUAL, "clip {i}: {apart}");
     }
 }
 
@@ -215,7 +219,8 @@ fn clips_may_share_conditions() {
     for i in 0..2 {
         let sample = both.sample.clone().narrow(0, i, 1);
         let alone = UNet3DInput { sample, conditions: shared.clone(), ..one.clone() };
-        assert!(difference(unet.forward(alone), out.clone().narrow(0, i, 1)) < EQUAL);
+        let apart = difference(unet.forward(alone), out.clone().narrow(0, i, 1));
+        assert!(apart < EQUAL, "clip {i}: {apart}");
     }
 }
 
