@@ -55,10 +55,14 @@ fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
     a.iter().zip(&b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-/// Rounding, through the whole network: beside another clip a convolution may go by Winograd's method,
-/// and alone by a direct one. A condition that is lost or mixed up changes
-/// more than 1e-3 (see `every_condition_counts`).
-const EQUAL: f32 = 3e-5;
+const EQUAL: f32 = 1e-5;
+
+/// The same for a clip alone and beside another. Where shaders run, the number of pictures decides
+/// how they are convolved, and these networks make a hundred times as much of a rounding: as much as
+/// of a sample that is a millionth larger. Every condition counts more than 1e-3.
+fn equal_beside_others() -> f32 {
+    if musev::kernels::runs_shaders(&common::device()) { 5e-4 } else { EQUAL }
+}
 
 #[test]
 fn a_batch_of_two_equals_two_runs() {
@@ -201,7 +205,7 @@ fn conditions_of_clips_do_not_mix() {
             ..both.clone()
         };
         let apart = difference(unet.forward(one), out.clone().narrow(0, i, 1));
-        assert!(apart < EQUAL, "clip {i}: {apart}");
+        assert!(apart < equal_beside_others(), "clip {i}: {apart}");
     }
 }
 
@@ -220,7 +224,7 @@ fn clips_may_share_conditions() {
         let sample = both.sample.clone().narrow(0, i, 1);
         let alone = UNet3DInput { sample, conditions: shared.clone(), ..one.clone() };
         let apart = difference(unet.forward(alone), out.clone().narrow(0, i, 1));
-        assert!(apart < EQUAL, "clip {i}: {apart}");
+        assert!(apart < equal_beside_others(), "clip {i}: {apart}");
     }
 }
 
