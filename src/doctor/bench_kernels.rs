@@ -26,9 +26,10 @@ pub struct KernelTiming {
     pub gflop: Option<f64>,
     /// musev's operation: the shader, or on the CPU the fused loop. Milliseconds.
     pub musev_ms: f64,
-    /// The twin in plain tensor operations. Milliseconds.
-    pub twin_ms: f64,
-    /// burn's own operation, where it has one that the twin does not already use. Milliseconds.
+    /// The twin in plain tensor operations, where the device has the memory for it. Milliseconds.
+    pub twin_ms: Option<f64>,
+    /// burn's own operation, where it has one that the twin does not already use, and the device the
+    /// memory for it. Milliseconds.
     pub burn_ms: Option<f64>,
 }
 
@@ -81,9 +82,9 @@ pub async fn bench_kernels(
             dtype: format!("{dtype:?}").to_lowercase(),
             gflop: operation.gflop,
             musev_ms: milliseconds(&operation.musev, &operands).await?,
-            twin_ms: milliseconds(&operation.twin, &operands).await?,
+            twin_ms: milliseconds(&operation.twin, &operands).await.ok(),
             burn_ms: match &operation.burn {
-                Some(burn) => Some(milliseconds(burn, &operands).await?),
+                Some(burn) => milliseconds(burn, &operands).await.ok(),
                 None => None,
             },
         });

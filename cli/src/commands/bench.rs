@@ -99,16 +99,18 @@ fn tell_kernel(timing: &KernelTiming, device: &str, json: bool) -> anyhow::Resul
         return report::json_line(&Measured { device, numbers: timing });
     }
     let rate = timing.gflop.map(|gflop| format!("{:.0} GFLOP/s", 1e3 * gflop / timing.musev_ms));
+    let twin = match timing.twin_ms {
+        Some(twin) => format!("{:5.1} times its twin ({twin:.2} ms)", twin / timing.musev_ms),
+        None => "its twin does not fit this device".to_owned(),
+    };
     let other = timing.burn_ms.map(|burn| format!(", burn's own {burn:.2} ms"));
     writeln!(
         io::stdout().lock(),
-        "{:18} {:32} {:9.2} ms  {:13} {:5.1} times its twin ({:.2} ms){}",
+        "{:18} {:32} {:9.2} ms  {:13} {twin}{}",
         timing.operation,
         timing.shape,
         timing.musev_ms,
         rate.unwrap_or_default(),
-        timing.twin_ms / timing.musev_ms,
-        timing.twin_ms,
         other.unwrap_or_default(),
     )?;
     Ok(())
