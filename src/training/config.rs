@@ -177,19 +177,24 @@ impl Default for AutoencoderConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DenoiserConfig {
-    /// Frames of a clip, the condition frame not counted.
+    /// Frames of a clip at most, the condition frame not counted.
     pub frames: usize,
+    /// Frames of a clip at least: each update draws their number, since the last window of a long
+    /// video is shorter than the others. Without it all have `frames`.
+    pub min_frames: Option<usize>,
     /// Steps through the kept frames, one chosen for each clip: its speed of motion.
     pub strides: Vec<usize>,
     /// Words added to the caption for each of `strides`.
     pub stride_words: Vec<String>,
+    /// Share of the captions without such a word, as most prompts are.
+    pub stride_word_dropout: f64,
     /// Share of clips whose condition frame is any frame of the clip; of the others it is the
     /// frame before the first. Later windows of a long video see it from afar.
     pub distant_condition: f64,
     /// Share of clips without their caption, for guidance.
     pub text_dropout: f64,
     /// Share of updates on single pictures without condition and temporal layers: first frames
-    /// from a prompt.
+    /// from a prompt. The stage `motion` has none.
     pub image_share: f64,
     /// The noise, as in the pipeline: clips that are trained with a share of their condition frame in
     /// it, at every strength, are sampled with the same (Lee et al. 2021, arXiv:2106.06406).
@@ -203,8 +208,10 @@ impl Default for DenoiserConfig {
     fn default() -> Self {
         Self {
             frames: 12,
+            min_frames: None,
             strides: vec![1],
             stride_words: Vec::new(),
+            stride_word_dropout: 0.3,
             distant_condition: 0.3,
             text_dropout: 0.1,
             image_share: 0.1,
@@ -257,7 +264,10 @@ impl TrainConfig {
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("`{key}` is 0; it must be at least 1"));
         }
-        let DenoiserConfig { strides, stride_words, .. } = &self.denoiser;
+        let DenoiserConfig { frames, min_frames, strides, stride_words, .. } = &self.denoiser;
+        if min_frames.is_some_and(|least| !(1..=*frames).contains(&least)) {
+            return Err(format!("`denoiser.min_frames` must be between 1 and `frames`, {frames}"));
+        }
         if strides.is_empty() || strides.contains(&0) {
             return Err("`denoiser.strides` must name at least one stride, none of them 0".into());
         }
@@ -270,6 +280,7 @@ impl TrainConfig {
         let shares = [
             ("denoiser.distant_condition", self.denoiser.distant_condition),
             ("denoiser.text_dropout", self.denoiser.text_dropout),
+            ("denoiser.stride_word_dropout", self.denoiser.stride_word_dropout),
             ("denoiser.image_share", self.denoiser.image_share),
             ("optimizer.final_share", self.optimizer.final_share),
             ("optimizer.ema_decay", self.optimizer.ema_decay),

@@ -73,14 +73,16 @@ impl Latents {
         device: &Device,
     ) -> Batch {
         let [c, h, w] = self.shape;
-        let length = 1 + config.frames;
+        let least = config.min_frames.unwrap_or(config.frames);
+        let length = 1 + least + draw.below(config.frames - least + 1);
         let mut captions = Vec::with_capacity(count);
         let mut values = Vec::with_capacity(count * length * c * h * w);
         for _ in 0..count {
             let clip = &clips.clips[clips.training[draw.below(clips.training.len())]];
             let speed = draw.below(config.strides.len());
             captions.push(caption(clip, config, speed, draw));
-            let frames = choose(clip, config, config.strides[speed], draw);
+            let shape = [length - 1, config.strides[speed]];
+            let frames = choose(clip.frames, shape, config.distant_condition, draw);
             let side = usize::from(clips.mirrors(clip, draw));
             let place = |at: &usize| clips.sides() * (clip.first + at) + side;
             self.extend_with(&mut values, frames.iter().map(place));
@@ -99,22 +101,36 @@ impl Latents {
     }
 }
 
-/// The condition frame and the frames of a training clip. Clips that are too short begin again.
-fn choose(clip: &Clip, config: &DenoiserConfig, stride: usize, draw: &mut Draw) -> Vec<usize> {
-    let first = draw.below(clip.frames);
-    let condition = if draw.happens(config.distant_condition) {
-        draw.below(clip.frames)
+/// The condition frame and `count` frames, `stride` apart, of a clip of `available`. Only clips that are
+/// too short begin again: of the others an end meets a beginning that it does not belong to.
+fn choose(
+    available: usize,
+    [count, stride]: [usize; 2],
+    distant_condition: f64,
+    draw: &mut Draw,
+) -> Vec<usize> {
+    let needed = count * stride + 1;
+    let first = if needed <= available {
+        stride + draw.below(available - needed + 1)
     } else {
-        first + clip.frames - stride % clip.frames
+        draw.below(available)
     };
-    let clip_frames = (0..config.frames).map(|i| first + i * stride);
-    std::iter::once(condition).chain(clip_frames).map(|frame| frame % clip.frames).collect()
+    let condition = if draw.happens(distant_condition) {
+        draw.below(available)
+    } else {
+        first + available - stride % available
+    };
+    let frames = (0..count).map(|i| first + i * stride);
+    std::iter::once(condition).chain(frames).map(|frame| frame % available).collect()
 }
 
 /// The words for a clip at a speed; none at all for some clips.
 fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) -> String {
     if draw.happens(config.text_dropout) {
         return String::new();
+    }
+    if draw.happens(config.stride_word_dropout) {
+        return clip.caption.clone();
     }
     config.prompt(&clip.caption, speed)
 }
@@ -150,4 +166,26 @@ fn encode(
         scaled.iter::<f32>().map(f16::from_f32).collect()
     };
     Ok(frames.into_par_iter().flat_map_iter(latents).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clips_that_are_too_short_begin_again() {
+        let mut draw = Draw::new(0, 0);
+        for (available, count, stride) in [(36, 12, 1), (36, 12, 2), (25, 12, 2), (13, 12, 1)] {
+            let mut last_seen = 0;
+            for _ in 0..200 {
+                let frames = choose(available, [count, stride], 0.0, &mut draw);
+                assert!(frames.windows(2).all(|pair| pair[1] == pair[0] + stride), "{frames:?}");
+                last_seen = last_seen.max(frames[count]);
+            }
+            assert_eq!(last_seen, available - 1);
+        }
+        let short = choose(5, [6, 2], 0.0, &mut draw);
+        assert!(short.windows(2).all(|pair| pair[1] == (pair[0] + 2) % 5), "{short:?}");
+        assert!((0..200).any(|_| choose(36, [4, 1], 1.0, &mut draw)[0] > 35 - 4));
+    }
 }

@@ -159,7 +159,9 @@ impl Task for DenoiserTask<'_> {
         let config = &self.config.denoiser;
         let device = self.device.clone().autodiff();
         let count = self.config.batch_size;
-        let conditioned = !draw.happens(config.image_share);
+        // Pictures have no motion to learn.
+        let pictures = self.config.stage != Stage::Motion && draw.happens(config.image_share);
+        let conditioned = !pictures;
         let Batch { clean, captions } =
             self.latents.clips(&self.clips, config, (count, draw), &device);
         let clean = if conditioned { clean } else { clean.narrow(2, 1, 1) };
