@@ -69,7 +69,9 @@ pub use hub::HubCache;
 pub use hub::{Hub, HubEvent};
 pub use media::{Format, Frame, Video, bt709, decode_frame, decode_video, encode, mp4, write_info};
 #[cfg(not(target_family = "wasm"))]
-pub use media::{check_output, output_path, read_frame, read_video, write as write_video};
+pub use media::{
+    check_file, check_output, output_path, read_frame, read_video, write as write_video, write_file,
+};
 pub use pipeline::{
     ConditionFrames, Control, ControlInterval, Event, FacePrompt, FindFace, FirstFrame,
     FollowedControl, Guidance, GuidanceMethod, Length, MemoryPlan, Mode, ModelFiles, NetworkMemory,

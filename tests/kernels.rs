@@ -294,6 +294,8 @@ fn conv2d_by_winograd_equals_its_twin() {
     conv2d_case([1, 32, 33, 65], 32, 3, same);
     conv2d_case([13, 1100, 4, 4], 1000, 3, same);
     conv2d_case([1, 32, 403, 399], 32, 3, same);
+    // Both at once.
+    conv2d_case([1, 1056, 64, 63], 1056, 3, same);
 }
 
 #[test]
@@ -330,6 +332,8 @@ fn temporal_conv_equals_its_twin() {
 fn temporal_conv_by_winograd_equals_its_twin() {
     temporal_conv_case([2, 12, 33, 8, 12], 34);
     temporal_conv_case([1, 13, 64, 16, 15], 70);
+    // In parts.
+    temporal_conv_case([1, 13, 32, 200, 203], 33);
 }
 
 fn window_scatter_case([b, c, t, h, w]: [usize; 5], window: &[usize]) {

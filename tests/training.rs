@@ -133,7 +133,10 @@ fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
     let denoiser = run(&config, usize::MAX);
     assert!(mean(&denoiser[9..]) < mean(&denoiser[..3]), "{:?}", losses(&denoiser));
 
-    let config = studio.config("motion", "denoiser/checkpoint", "motion", 2);
+    let mut config = studio.config("motion", "denoiser/checkpoint", "motion", 2);
+    // Pictures have no motion: the stage has none, whatever their share.
+    config.denoiser.image_share = 1.0;
+    config.denoiser.noise.img_weight = Some(0.25);
     run(&config, usize::MAX);
     let [before, after] =
         ["denoiser", "motion"].map(|run| bytes(&studio.path(run).join("checkpoint/unet")));
@@ -147,6 +150,7 @@ fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
 
     // What a run writes is a model like any other.
     let spec = ModelSpec::whole(&studio.path("motion/checkpoint")).unwrap();
+    assert_eq!(spec.settings.img_weight, 0.25, "a model tells the noise it was trained with");
     let files = ModelFiles::open(&spec).unwrap();
     let device = pollster::block_on(OpenDevice::start(&DeviceChoice::Cpu, Precision::F32));
     Pipeline::open(&files, &[], &device.unwrap(), &mut Unwatched).unwrap();
@@ -159,7 +163,14 @@ fn the_motion_of_a_published_checkpoint_is_trained_on_its_base() {
     let studio = Studio::new();
     let folder = studio.path("published");
     checkpoints::write_checkpoint(&folder, &checkpoints::Sizes::tiny()).unwrap();
-    run(&studio.config("motion", "published", "out", 1), usize::MAX);
+    let mut config = studio.config("motion", "published", "out", 1);
+    // A sample follows the model's settings: with guidance and its negative prompt, or without.
+    config.sample_every = 1;
+    run(&config, usize::MAX);
+    fs::write(folder.join("settings.yaml"), "video_guidance_scale: 1\n").unwrap();
+    let mut config = studio.config("motion", "published", "unguided", 1);
+    config.sample_every = 1;
+    run(&config, usize::MAX);
     let made = bytes(&studio.path("out/checkpoint/unet"));
     let base = bytes(&folder.join("base/unet"));
     for (name, values) in &base {
@@ -192,6 +203,7 @@ fn configurations_that_cannot_be_carried_out_are_refused() {
     assert!(refused("[1, 2]", "[1, 0]").contains("strides"));
     assert!(refused("[slowly, quickly]", "[slowly]").contains("stride_words"));
     assert!(refused("ema_decay: 0.5", "ema_decay: 1.5").contains("ema_decay"));
+    assert!(refused("frames: 3", "frames: 3, min_frames: 4").contains("min_frames"));
     assert!(refused("frames: 3", "frames: 3, timestep_shift: 0").contains("timestep_shift"));
 
     // No autoencoder to make latents with.
@@ -214,6 +226,10 @@ fn the_runs_that_are_shipped_can_be_read() {
         }
     }
     assert_eq!(runs, 2);
+    let scheduler = |model: &str| {
+        fs::read_to_string(format!("configs/{model}/scheduler/scheduler_config.json")).unwrap()
+    };
+    assert_eq!(scheduler("train/mini"), scheduler("models/mini"));
     let tokenizer = musev::ClipTokenizer::open(Path::new("configs/train/mini/tokenizer")).unwrap();
     let config = fs::read_to_string("configs/train/mini/text_encoder/config.json").unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();

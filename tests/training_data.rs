@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use flate2::Compression;
@@ -10,7 +11,8 @@ use flate2::write::GzEncoder;
 use musev::media::{Format, Frame, Video, encode};
 use musev::prompt::ClipTokenizer;
 use musev::training::emoji::{base, caption, held_out, name, parse, unpack, write_captions};
-use musev::{MIN_VOCABULARY_SIZE, VOCABULARY_SIZE, Vocabulary, read_captions};
+use musev::training::{TrainConfig, TrainEvent, train};
+use musev::{Device, MIN_VOCABULARY_SIZE, VOCABULARY_SIZE, Vocabulary, read_captions};
 use proptest::prelude::*;
 
 #[test]
@@ -263,6 +265,85 @@ fn captions_are_found_beside_clips() {
     fs::write(clips.join("c.txt"), [0xff]).unwrap();
     assert!(read_captions(folder.path()).unwrap_err().to_string().contains("c.txt"));
     assert!(read_captions(Path::new("/none")).unwrap_err().to_string().contains("/none"));
+}
+
+/// Opens the clips in `root`, for a run that ends there: its model has no autoencoder. Whether they
+/// were decoded, and the error.
+fn open_clips(root: &Path) -> (bool, String) {
+    for part in ["text_encoder", "tokenizer", "vae", "unet", "scheduler"] {
+        fs::create_dir_all(root.join("model").join(part)).unwrap();
+    }
+    let path = root.join("run.yaml");
+    let text = format!(
+        "stage: denoiser\nmodel: {root}/model\noutput: {root}/out\nsteps: 1\nbatch_size: 1\n\
+         data: {{folder: {root}/clips, cache: {root}/cache, size: 8, max_frames: 4}}\n",
+        root = root.display(),
+    );
+    fs::write(&path, text).unwrap();
+    let config = TrainConfig::read(&path).unwrap();
+    let mut is_decoded = false;
+    let end = train(&config, &Device::flex(), &mut |event| {
+        is_decoded |= matches!(event, TrainEvent::Read { .. });
+        ControlFlow::Continue(())
+    });
+    (is_decoded, end.unwrap_err().to_string())
+}
+
+#[test]
+fn clips_are_decoded_anew_when_they_change_and_captions_read_each_time() {
+    let root = tempfile::tempdir().unwrap();
+    let [clips, cache] = ["clips", "cache"].map(|name| root.path().join(name));
+    fs::create_dir(&clips).unwrap();
+    for name in ["a", "b"] {
+        fs::write(clips.join(name).with_extension("webp"), webp(2)).unwrap();
+        fs::write(clips.join(name).with_extension("txt"), "a box").unwrap();
+    }
+    let decodes = || {
+        // Latents beside the frames, which are of no use any more once these change.
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(cache.join("latents.bin"), "latents").unwrap();
+        let (is_decoded, error) = open_clips(root.path());
+        assert!(error.contains("train that stage first"), "{error}");
+        assert_eq!(is_decoded, !cache.join("latents.bin").exists(), "stale latents are removed");
+        is_decoded
+    };
+    assert!(decodes());
+    assert!(!decodes(), "nothing changed");
+
+    fs::write(clips.join("a.txt"), "another box").unwrap();
+    assert!(!decodes(), "captions are no part of the frames");
+    let index = fs::read_to_string(cache.join("frames.json")).unwrap();
+    assert!(!index.contains("box"), "{index}");
+    fs::remove_file(clips.join("a.txt")).unwrap();
+    let (_, error) = open_clips(root.path());
+    assert!(error.contains("a.txt"), "{error}");
+    fs::write(clips.join("a.txt"), "a box").unwrap();
+
+    fs::write(clips.join("a.webp"), webp(3)).unwrap();
+    assert!(decodes(), "a clip was replaced");
+    for ending in ["webp", "txt"] {
+        let at = |name: &str| clips.join(name).with_extension(ending);
+        fs::rename(at("b"), at("c")).unwrap();
+    }
+    assert!(decodes(), "a clip was renamed");
+    fs::create_dir(clips.join("d")).unwrap();
+    fs::write(clips.join("d.txt"), "a box").unwrap();
+    fs::write(clips.join("d/1.webp"), webp(1)).unwrap();
+    assert!(decodes(), "a folder was added");
+    fs::write(clips.join("d/2.webp"), webp(1)).unwrap();
+    assert!(decodes(), "a picture was added to a folder");
+    assert!(!decodes());
+
+    // As it was written when captions and the number of files were in it.
+    let mut old: serde_json::Value =
+        serde_json::from_slice(&fs::read(cache.join("frames.json")).unwrap()).unwrap();
+    old["key"]["files"] = 3.into();
+    for clip in old["clips"].as_array_mut().unwrap() {
+        clip["caption"] = "an old caption".into();
+    }
+    fs::write(cache.join("frames.json"), old.to_string()).unwrap();
+    assert!(decodes(), "an index of the old form");
+    assert!(!decodes());
 }
 
 proptest! {

@@ -35,6 +35,6 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commands::run(cli, bar))) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => report::failure(&Failure::of(&error), json),
-        Err(_) => ExitCode::from(report::ERROR),
+        Err(_) => report::panicked(json),
     }
 }

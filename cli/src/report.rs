@@ -57,7 +57,7 @@ fn message(error: &anyhow::Error) -> String {
 pub(crate) fn failure(failure: &Failure, json: bool) -> ExitCode {
     let (message, code) = match failure {
         Failure::BrokenPipe => return ExitCode::SUCCESS,
-        Failure::Interrupted => ("stopped; no video was written", INTERRUPTED),
+        Failure::Interrupted => ("stopped; what was in the making was not written", INTERRUPTED),
         Failure::Message(message) => (message.as_str(), ERROR),
     };
     if json {
@@ -65,6 +65,14 @@ pub(crate) fn failure(failure: &Failure, json: bool) -> ExitCode {
     }
     say(format_args!("musev: {message}"));
     ExitCode::from(code)
+}
+
+/// Ends a run that panicked, which the panic's own report has told people by now.
+pub(crate) fn panicked(json: bool) -> ExitCode {
+    if json {
+        error_event("internal error; see standard error");
+    }
+    ExitCode::from(ERROR)
 }
 
 /// One line for people, on standard error.

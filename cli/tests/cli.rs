@@ -10,6 +10,8 @@ mod checkpoints;
 mod commands;
 #[path = "../../tests/common/conditioners.rs"]
 mod conditioners;
+#[path = "cli/detect.rs"]
+mod detect;
 #[path = "cli/embeddings.rs"]
 mod embeddings;
 #[cfg(feature = "face")]

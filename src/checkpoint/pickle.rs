@@ -3,20 +3,21 @@
 //! A pickle is a program for a stack machine, and Python lets it call any function there is. This
 //! machine knows the instructions that `torch.save` writes and a few harmless callables; any other
 //! name ends the reading with an error that says it. Own code rather than burn-store's reader,
-//! which allocates by counts found in the file: here memory is bounded by [`MAX_PROGRAM`] and
-//! [`MAX_ITEMS`], and no value nests inside another (they lie in one arena), so that neither deep
-//! nor cyclic data can exhaust the call stack.
+//! which allocates by counts found in the file: here memory is bounded by [`MAX_PROGRAM`],
+//! [`MAX_ITEMS`], [`Contents`] and [`MAX_DIMENSIONS`], and no value nests inside another (they lie in
+//! one arena), so that neither deep nor cyclic data can exhaust the call stack.
 
 use std::collections::HashMap;
 
-use super::pickled::{Callable, Node, Storage, StoredTensor, Value, callable};
+use super::pickled::{
+    Callable, Contents, MAX_DIMENSIONS, Node, Storage, StoredTensor, Value, callable,
+};
 
 /// Longest program accepted. A tensor takes about 200 bytes.
 pub(super) const MAX_PROGRAM: usize = 8 << 20;
 
 /// Most values on the stack, in the memo, and containers in all. A tensor takes about eight
-/// containers, so this allows some 30 000 tensors, and
-/// a hostile file 45 MB of memory.
+/// containers, so this allows some 30 000 tensors, and a hostile file 150 MB of memory.
 const MAX_ITEMS: usize = 1 << 18;
 
 /// What a program left: its result and the arena that the result points into.
@@ -30,8 +31,15 @@ pub(super) struct Unpickled<'a> {
 
 /// Runs the program at the start of `data`.
 pub(super) fn unpickle(data: &[u8]) -> Result<Unpickled<'_>, String> {
-    let mut machine =
-        Machine { data, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), nodes: vec![] };
+    let mut machine = Machine {
+        data,
+        at: 0,
+        stack: vec![],
+        marks: vec![],
+        memo: HashMap::new(),
+        nodes: vec![],
+        contents: Contents::default(),
+    };
     loop {
         let opcode = machine.byte()?;
         if opcode == b'.' {
@@ -54,6 +62,7 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
     nodes: Vec<Node<'a>>,
+    contents: Contents,
 }
 
 impl<'a> Machine<'a> {
@@ -87,11 +96,11 @@ impl<'a> Machine<'a> {
             b'B' => self.number(4).and_then(|length| self.bytes(length)),
             b'}' => self.push_node(Node::Dict(vec![])),
             b']' => self.push_node(Node::List(vec![])),
-            b')' => self.push_node(Node::Tuple(vec![])),
+            b')' => self.push_tuple(vec![]),
             0x85 => self.tuple(1),
             0x86 => self.tuple(2),
             0x87 => self.tuple(3),
-            b't' => self.group().and_then(|items| self.push_node(Node::Tuple(items))),
+            b't' => self.group().and_then(|items| self.push_tuple(items)),
             b'q' => self.number(1).and_then(|slot| self.remember(slot)),
             b'r' => self.number(4).and_then(|slot| self.remember(slot)),
             0x94 => self.remember(self.memo.len() as u64), // MEMOIZE
@@ -179,7 +188,12 @@ impl<'a> Machine<'a> {
     }
 
     fn tuple(&mut self, count: usize) -> Result<(), String> {
-        self.pop_many(count).and_then(|items| self.push_node(Node::Tuple(items)))
+        self.pop_many(count).and_then(|items| self.push_tuple(items))
+    }
+
+    fn push_tuple(&mut self, items: Vec<Value<'a>>) -> Result<(), String> {
+        self.contents.add(items.len(), self.at)?;
+        self.push_node(Node::Tuple(items))
     }
 
     fn long(&mut self, length: u64) -> Result<(), String> {
@@ -214,6 +228,7 @@ impl<'a> Machine<'a> {
     }
 
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<(), String> {
+        self.contents.add(items.len(), self.at)?;
         match self.top()? {
             Value::Node(index) if let Node::List(list) = &mut self.nodes[index] => {
                 list.extend(items);
@@ -224,6 +239,7 @@ impl<'a> Machine<'a> {
     }
 
     fn set_items(&mut self, items: Vec<Value<'a>>) -> Result<(), String> {
+        self.contents.add(items.len(), self.at)?;
         match self.top()? {
             Value::Node(index) if let Node::Dict(dict) = &mut self.nodes[index] => {
                 dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
@@ -310,14 +326,19 @@ impl<'a> Machine<'a> {
         let Node::List(list) = &self.nodes[index] else {
             return Err("a dict of no pairs".to_string());
         };
-        let pairs = list.iter().map(|&pair| match pair {
-            Value::Node(index) => match &self.nodes[index] {
-                Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-                _ => Err("a dict of no pairs".to_string()),
-            },
-            _ => Err("a dict of no pairs".to_string()),
-        });
-        let pairs = pairs.collect::<Result<_, _>>()?;
+        self.contents.add(2 * list.len(), self.at)?;
+        let mut pairs = Vec::with_capacity(list.len());
+        for &pair in list {
+            match pair {
+                Value::Node(index)
+                    if let Node::List(pair) | Node::Tuple(pair) = &self.nodes[index]
+                        && let &[key, item] = &pair[..] =>
+                {
+                    pairs.push((key, item));
+                }
+                _ => return Err("a dict of no pairs".to_string()),
+            }
+        }
         self.push_node(Node::Dict(pairs))
     }
 
@@ -335,11 +356,12 @@ impl<'a> Machine<'a> {
             Value::Int(size) => usize::try_from(size).map_err(|_| "a negative size".to_string()),
             _ => Err("a size that is no number".to_string()),
         };
-        let sizes = |value| self.items(value)?.iter().map(size).collect::<Result<Vec<_>, String>>();
-        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-        if shape.len() != strides.len() {
-            return Err("as many strides as dimensions are needed".to_string());
+        let (shape, strides) = (self.items(shape)?, self.items(strides)?);
+        if shape.len() != strides.len() || shape.len() > MAX_DIMENSIONS {
+            return Err(format!("a tensor needs a stride a dimension, {MAX_DIMENSIONS} at most"));
         }
+        let sizes = |values: &[_]| values.iter().map(size).collect::<Result<Vec<_>, String>>();
+        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
         let offset = usize::try_from(offset).map_err(|_| "a negative offset")?;
         Ok(StoredTensor { storage: **storage, offset, shape, strides })
     }
@@ -349,29 +371,27 @@ impl<'a> Machine<'a> {
     /// entries.
     fn build(&mut self) -> Result<(), String> {
         let state = self.pop()?;
-        let parameters = self.item(state, "_parameters").and_then(|value| self.dict(value));
-        let parameters = parameters.cloned();
+        let parameters = match self.item(state, "_parameters") {
+            Some(Value::Node(index)) if let Node::Dict(items) = &self.nodes[index] => {
+                self.contents.add(2 * items.len(), self.at)?;
+                items.clone()
+            }
+            _ => vec![],
+        };
         match self.top()? {
             Value::Other => Ok(()),
             Value::Node(index) if let Node::Dict(dict) = &mut self.nodes[index] => {
-                dict.extend(parameters.unwrap_or_default());
+                dict.extend(parameters);
                 Ok(())
             }
             _ => Err("attributes set on what is no dict".to_string()),
         }
     }
 
-    /// The items of a dict.
-    fn dict(&self, value: Value<'a>) -> Option<&Vec<(Value<'a>, Value<'a>)>> {
-        match value {
-            Value::Node(index) if let Node::Dict(items) = &self.nodes[index] => Some(items),
-            _ => None,
-        }
-    }
-
     /// What a dict has under `key`.
     fn item(&self, value: Value<'a>, key: &str) -> Option<Value<'a>> {
-        let items = self.dict(value)?;
+        let Value::Node(index) = value else { return None };
+        let Node::Dict(items) = &self.nodes[index] else { return None };
         items.iter().find(|(name, _)| *name == Value::Text(key)).map(|&(_, item)| item)
     }
 }

@@ -50,4 +50,21 @@ impl NegativePrompts {
             Error::config(self.origin.clone(), reason)
         })
     }
+
+    /// What `wanted` stands for: the prompt of that name, or a prompt itself. A prompt is what does not
+    /// look like a name: several words, or one of small letters.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn prompt(&self, wanted: &str) -> Result<String> {
+        match self.get(wanted) {
+            Err(_)
+                if wanted.contains([' ', ',', '(', '['])
+                    || wanted.chars().all(char::is_lowercase) =>
+            {
+                Ok(wanted.to_owned())
+            }
+            named => named,
+        }
+    }
 }

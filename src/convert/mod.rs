@@ -109,12 +109,13 @@ enum Input {
 ///
 /// # Errors
 /// When the input is none that can become the output (the error tells which could), the output is
-/// there already, or a file cannot be read or written.
+/// there already, the tokenizer is none, or a file cannot be read or written.
 pub fn convert(
     conversion: &Conversion,
     watch: &mut dyn FnMut(ConvertEvent<'_>) -> ControlFlow<()>,
 ) -> Result<Converted> {
     let target = Target::new(&conversion.output, conversion.force)?;
+    check_tokenizer(conversion.tokenizer.as_deref())?;
     let input = Input::open(&conversion.input)?;
     let dtype = conversion.dtype.map(FloatDType::from);
     match (input, target.is_folder()) {
@@ -175,6 +176,24 @@ impl Input {
             _ => Self::Weights(weights),
         })
     }
+}
+
+/// Whether `folder` holds a vocabulary, told before the weights are written.
+fn check_tokenizer(folder: Option<&Path>) -> Result<()> {
+    let Some(folder) = folder else { return Ok(()) };
+    let holds = |name: &str| folder.join(name).is_file();
+    let wrong = match folder.is_dir() {
+        false => "is no folder",
+        true if holds("tokenizer.json") || holds("vocab.json") && holds("merges.txt") => {
+            return Ok(());
+        }
+        true => "holds neither vocab.json with merges.txt nor tokenizer.json",
+    };
+    let reason = format!(
+        "{} {wrong}; give the folder `tokenizer` of any Stable Diffusion 1.5 model",
+        folder.display()
+    );
+    Err(Error::request("tokenizer", reason))
 }
 
 /// One file of all networks; it has to be one that can be opened again.

@@ -118,11 +118,15 @@ impl Kernels<'_, '_> {
             let want = reference::conv2d(x32.clone(), weight32, bias32.clone(), geometry);
             self.compare(name, got, want).await;
         }
-        let (x, x32) = self.pair([2 * 5, 33, 6, 7], 15);
-        let (weight, weight32) = self.pair([65, 33, 3, 1, 1], 16);
-        let got = kernels::temporal_conv(x, weight, bias, 5);
-        let want = reference::temporal_conv(x32, weight32, bias32, 5);
-        self.compare("temporal_conv", got, want).await;
+        // Enough pixels for Winograd's method, and too few.
+        for (name, pixels) in [("temporal_conv", [6, 7]), ("temporal_conv_few_pixels", [2, 1])] {
+            let [h, w] = pixels;
+            let (x, x32) = self.pair([2 * 5, 33, h, w], 15);
+            let (weight, weight32) = self.pair([65, 33, 3, 1, 1], 16);
+            let got = kernels::temporal_conv(x, weight, bias.clone(), 5);
+            let want = reference::temporal_conv(x32, weight32, bias32.clone(), 5);
+            self.compare(name, got, want).await;
+        }
     }
 
     /// The denoising loop's own passes always run in float32.

@@ -147,7 +147,7 @@ impl Client {
             let response = self.send(Method::HEAD, &url, 0)?;
             let headers = response.headers();
             let linked = header(headers, "x-linked-etag");
-            match redirect(&response, &url) {
+            match redirect(&response, &url)? {
                 Some(next) if linked.is_none() => url = next,
                 Some(_) => return facts(headers, file),
                 None => return facts(self.accepted(response, &file.place())?.headers(), file),
@@ -175,11 +175,7 @@ impl Client {
         let mut url = url.to_owned();
         for _ in 0..MAX_REDIRECTS {
             let response = self.send(method.clone(), &url, start)?;
-            match redirect(&response, &url) {
-                Some(next) if url.starts_with("https:") && !next.starts_with("https:") => {
-                    let reason = "redirects from https to an address without encryption";
-                    return Err(Error::hub(self.endpoint.as_str(), reason).into());
-                }
+            match redirect(&response, &url)? {
                 Some(next) => url = next,
                 None => return Ok(response),
             }
@@ -273,16 +269,25 @@ pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// Where `response` to `url` points to.
-fn redirect(response: &Response<Body>, url: &str) -> Option<String> {
+/// Where `response` to `url` points to. Every request asks here, so that none, and no hash or size
+/// that a file is checked against, comes without encryption where it was asked for with it.
+fn redirect<B>(response: &Response<B>, url: &str) -> Result<Option<String>> {
     if !response.status().is_redirection() {
-        return None;
+        return Ok(None);
     }
-    let target = header(response.headers(), LOCATION.as_str())?;
-    if target.contains("://") {
-        return Some(target);
+    let Some(target) = header(response.headers(), LOCATION.as_str()) else { return Ok(None) };
+    if !target.contains("://") {
+        let path = target.trim_start_matches('/');
+        return Ok(origin(url).map(|origin| format!("{origin}/{path}")));
     }
-    Some(format!("{}/{}", origin(url)?, target.trim_start_matches('/')))
+    if url.starts_with("https:") && !target.starts_with("https:") {
+        let to = origin(&target).unwrap_or("an unknown address");
+        let reason = format!(
+            "redirects from https to {to}, without encryption; HF_ENDPOINT names another server"
+        );
+        return Err(Error::hub(origin(url).unwrap_or(url), reason));
+    }
+    Ok(Some(target))
 }
 
 /// Scheme, host and port of an address.
@@ -298,7 +303,9 @@ fn too_many_redirects(place: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::origin;
+    use ureq::http::Response;
+
+    use super::{origin, redirect};
 
     #[test]
     fn tokens_stay_with_their_server() {
@@ -309,5 +316,28 @@ mod tests {
         for wrong in ["", "a.b", "ftp://a", "https://", "https:///x"] {
             assert_eq!(origin(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn redirects_keep_encryption() {
+        let next = |from: &str, to: &str| {
+            let response = Response::builder().status(302).header("location", to).body(());
+            redirect(&response.unwrap(), from).map_err(|error| error.to_string())
+        };
+        for (from, to, expected) in [
+            ("https://a.b/c", "https://cdn.b/d", "https://cdn.b/d"),
+            ("https://a.b/c", "/d", "https://a.b/d"),
+            ("http://a.b/c", "http://cdn.b/d", "http://cdn.b/d"),
+            ("http://a.b/c", "https://cdn.b/d", "https://cdn.b/d"),
+        ] {
+            assert_eq!(next(from, to), Ok(Some(expected.to_owned())));
+        }
+        for to in ["http://cdn.b/d?key=1", "http://a.b/c", "ftp://a.b/c"] {
+            let error = next("https://a.b/c", to).unwrap_err();
+            assert!(error.contains("https://a.b") && error.contains("HF_ENDPOINT"), "{error}");
+            assert!(!error.contains("key"), "addresses may hold keys: {error}");
+        }
+        let whole = Response::builder().status(200).body(()).unwrap();
+        assert!(redirect(&whole, "https://a.b/c").unwrap().is_none());
     }
 }

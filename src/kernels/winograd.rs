@@ -13,7 +13,7 @@ use super::bridge::{Launch, fold};
 use super::gemm::{TILE_ROWS, Tiling};
 use super::source::Shader;
 
-/// Bytes that each of the three intermediate buffers may take; what needs more runs in parts.
+/// About the bytes that each of the three intermediate buffers may take; what needs more runs in parts.
 const SCRATCH: usize = 64 << 20;
 /// Invocations of a workgroup, where they are independent.
 const WORKGROUP: usize = 64;

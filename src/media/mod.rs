@@ -34,7 +34,7 @@ pub use label::write_info;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use output::replace_folder;
 #[cfg(not(target_family = "wasm"))]
-pub use output::{check_output, output_path, write};
+pub use output::{check_file, check_output, output_path, write, write_file};
 pub use read::decode_frame;
 #[cfg(not(target_family = "wasm"))]
 pub use read::read_frame;

@@ -36,6 +36,17 @@ pub fn write(video: &Video, path: &Path, format: Format) -> Result<()> {
     }
 }
 
+/// Writes a file of `bytes`, whole or not at all; an older one is replaced.
+///
+/// # Errors
+/// When something else than a file is there, or the disk refuses; `path` is then as it was.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    check_replaceable(path)?;
+    let staged = Staged::new(path)?;
+    fs::write(staged.path(), bytes).map_err(|e| staged.error(e))?;
+    staged.commit()
+}
+
 /// Where [`write()`] puts a video: `path`, or for [`Format::Png`] the folder of that name without
 /// the extension `.png`.
 pub fn output_path(path: &Path, format: Format) -> PathBuf {
@@ -52,31 +63,59 @@ pub fn check_output(path: &Path, format: Format, size: (usize, usize)) -> Result
     format.check_size(size.0, size.1)?;
     let target = output_path(path, format);
     check_target(&target, format)?;
-    let staged = Staged::new(&target)?;
+    check_room(&target)
+}
+
+/// Whether a file could be written to `path`, tried before it is made: the folder exists and takes
+/// new files, and nothing but a file would be replaced.
+///
+/// # Errors
+/// When not.
+pub fn check_file(path: &Path) -> Result<()> {
+    check_replaceable(path)?;
+    check_room(path)
+}
+
+/// Refuses a place in a folder that is not there or takes no new files.
+fn check_room(target: &Path) -> Result<()> {
+    let staged = Staged::new(target)?;
     fs::write(staged.path(), []).map_err(|e| staged.error(e))
 }
 
 /// Refuses targets that would destroy something else than an earlier result.
 fn check_target(target: &Path, format: Format) -> Result<()> {
-    let metadata = match fs::metadata(target) {
-        Ok(metadata) => metadata,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Error::io("write", target, e)),
-    };
-    let reason = match format {
-        Format::Png if !metadata.is_dir() => "is a file; a folder is to be written there",
-        Format::Png if !holds_only_frames(target)? => {
+    if format != Format::Png {
+        return check_replaceable(target);
+    }
+    let reason = match existing(target)? {
+        Some(metadata) if !metadata.is_dir() => "is a file; a folder is to be written there",
+        Some(_) if !holds_only_frames(target)? => {
             "is a folder with other files than frames (0000.png, ...); empty it or choose another"
         }
-        Format::Mp4 | Format::Gif | Format::Webp if metadata.is_dir() => {
-            "is a folder; name a file in it"
-        }
-        Format::Mp4 | Format::Gif | Format::Webp if !metadata.is_file() => {
+        _ => return Ok(()),
+    };
+    Err(Error::media(target, reason))
+}
+
+/// Refuses to replace something else than a file.
+fn check_replaceable(target: &Path) -> Result<()> {
+    let reason = match existing(target)? {
+        Some(metadata) if metadata.is_dir() => "is a folder; name a file in it",
+        Some(metadata) if !metadata.is_file() => {
             "is no ordinary file; name one that may be replaced"
         }
         _ => return Ok(()),
     };
     Err(Error::media(target, reason))
+}
+
+/// What is at `target`, if anything is.
+fn existing(target: &Path) -> Result<Option<fs::Metadata>> {
+    match fs::metadata(target) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("write", target, e)),
+    }
 }
 
 fn holds_only_frames(folder: &Path) -> Result<bool> {

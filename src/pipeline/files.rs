@@ -12,7 +12,7 @@ use crate::config::{ModelSettings, ModelSpec, Variant};
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::models::unet_3d::{UNet3DConditionModelConfig, UNet3DVariant};
-use crate::pipeline::AllowMissing;
+use crate::pipeline::{AllowMissing, Sampling, Text2Video};
 use crate::prompt::ClipTokenizer;
 use crate::schedulers::SchedulerConfig;
 
@@ -59,7 +59,21 @@ impl ModelFiles {
         self
     }
 
-    /// The same, of files that need not be on disk.
+    /// Checks that `video` can be denoised by this model's schedule.
+    ///
+    /// # Errors
+    /// An [`Error::Request`] naming the option for a value that the sampler does not take.
+    pub fn check_sampling(&self, video: &Text2Video) -> Result<()> {
+        let made = video.still(&video.shot);
+        for Sampling { scheduler, steps, eta, .. } in
+            [Some(video.shot.sampling), made.map(|still| still.sampling)].into_iter().flatten()
+        {
+            self.scheduler.init(scheduler, steps, eta)?;
+        }
+        Ok(())
+    }
+
+    /// The same model, of files that need not be on disk.
     ///
     /// # Errors
     /// Names the file that is missing or damaged.

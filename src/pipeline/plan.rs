@@ -116,6 +116,10 @@ fn latent_side(option: &'static str, pixels: usize, vae_scale_factor: usize) -> 
         let reason = format!("{pixels} is not between {least} and {MAX_SIDE} pixels");
         return Err(Error::request(option, reason));
     }
+    if !pixels.is_multiple_of(vae_scale_factor) {
+        let reason = format!("{pixels} is not a multiple of {vae_scale_factor} pixels");
+        return Err(Error::request(option, reason));
+    }
     Ok(pixels / vae_scale_factor)
 }
 

@@ -45,7 +45,8 @@ impl ModelFiles {
         let number = number_bytes as u64;
         let networks = self.networks(&looks, number)?;
         let longest = plan.windows.iter().map(Vec::len).max().unwrap_or(plan.frames);
-        // A shot after the first begins with frames of the one before.
+        // A shot after the first begins with frames of the one before, and one without a picture
+        // with the frame that is made for it.
         let given = plan.condition_positions.len().max(video.n_vision_condition);
         let images = (longest + given) * plan.guidance_batch() * plan.window_batch;
         let size = video.shot.size;

@@ -92,12 +92,12 @@ impl TaskDefaults {
         video.shot.motion_speed = task.motion_speed.unwrap_or(video.shot.motion_speed);
         video.shot.size = self.size(task, pictures.first())?;
         let negative = task.video_negative_prompt.as_ref().unwrap_or(&self.video_negative_prompt);
-        video.shot.prompt.negative = self.negative(negative)?;
+        video.shot.prompt.negative = self.negative_prompts.prompt(negative)?;
         if self.add_static_video_prompt {
             video.shot.prompt.negative.insert_str(0, "static video, ");
         }
         let negative = task.negative_prompt.as_ref().unwrap_or(&self.negative_prompt);
-        video.first_frame.negative = self.negative(negative)?;
+        video.first_frame.negative = self.negative_prompts.prompt(negative)?;
         let noise = &mut video.shot.sampling.noise;
         noise.w_ind_noise = task.w_ind_noise.unwrap_or(noise.w_ind_noise);
         noise.img_weight = noise.img_weight.map(|weight| task.img_weight.unwrap_or(weight));
@@ -134,16 +134,6 @@ impl TaskDefaults {
         let width = asked(given.width, self.width, picture.map(|p| p.width), default.width);
         let height = asked(given.height, self.height, picture.map(|p| p.height), default.height);
         Ok(Size { width: side("width", width, ratio)?, height: side("height", height, ratio)? })
-    }
-
-    /// The negative prompt that `wanted` names. What cannot be the name of one is the prompt itself.
-    fn negative(&self, wanted: &str) -> Result<String> {
-        match self.negative_prompts.get(wanted) {
-            Err(_) if wanted.is_empty() || wanted.contains([' ', ',', '(', '[']) => {
-                Ok(wanted.to_owned())
-            }
-            named => named,
-        }
     }
 }
 
@@ -226,9 +216,7 @@ impl Text2Video {
     /// # Errors
     /// An [`Error::Request`] naming the option for a value that cannot work.
     pub fn check(&self) -> Result<()> {
-        if self.shots == 0 {
-            return Err(Error::request("n-batch", "at least one shot has to be made"));
-        }
+        self.check_chain()?;
         let plan = Plan::new(&self.shot, VAE_SCALE_FACTOR)?;
         if let Some(still) = self.still(&self.shot) {
             Plan::new(&still, VAE_SCALE_FACTOR)?;
@@ -241,13 +229,6 @@ impl Text2Video {
         if generated && plan.frames < 2 {
             let reason = "a video without a picture needs 2 frames: its first is one of them";
             return Err(Error::request("frames", reason));
-        }
-        if self.shots > 1 && self.n_vision_condition > plan.frames {
-            let reason = format!(
-                "{} frames cannot be carried on from shots of {} (time-size)",
-                self.n_vision_condition, plan.frames
-            );
-            return Err(Error::request("n-vision-condition", reason));
         }
         Ok(())
     }

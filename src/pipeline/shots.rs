@@ -130,13 +130,16 @@ impl Text2Video {
     }
 
     /// Checks what the chain itself relies on.
-    fn check_chain(&self) -> Result<()> {
+    pub(super) fn check_chain(&self) -> Result<()> {
         if self.shots == 0 {
-            return Err(Error::request("n_batch", "at least one shot has to be made"));
+            return Err(Error::request("n-batch", "at least one shot has to be made"));
         }
         if self.shots > 1 && self.n_vision_condition > self.shot.frames {
-            let reason = format!("{} frames of {}", self.n_vision_condition, self.shot.frames);
-            return Err(Error::request("n_vision_condition", format!("a shot has no {reason}")));
+            let reason = format!(
+                "{} frames cannot be carried on from shots of {} (time-size)",
+                self.n_vision_condition, self.shot.frames
+            );
+            return Err(Error::request("n-vision-condition", reason));
         }
         Ok(())
     }
@@ -181,7 +184,7 @@ impl Engine {
                 // The generated frame counts as one of the first shot's.
                 shot.frames =
                     shot.frames.checked_sub(1).filter(|&rest| rest > 0).ok_or_else(|| {
-                        Error::request("time_size", "a video without an image needs 2 frames")
+                        Error::request("time-size", "a video without a picture needs 2 frames")
                     })?;
             }
             shot.vision = Some(VisionCondition {

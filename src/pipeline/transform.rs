@@ -37,8 +37,7 @@ impl Pipeline {
         let sampling = video.base.shot.sampling;
         let mut generator = Generator::new(sampling.rng, sampling.seed);
         let mut shot = self.prepared(video).await?;
-        let still =
-            video.makes_still(&shot).then(|| video.base.first_frame.still(shot.clone(), None));
+        let still = video.makes_still().then(|| video.base.first_frame.still(shot.clone(), None));
         let (text, mut still_text) = self.texts(&shot, still.as_ref(), watch).await?;
         let given = picture(&shot);
         let (mut before, mut kept, mut frames) = (Before::default(), Kept::default(), Vec::new());
@@ -140,12 +139,6 @@ impl Video2Video {
     fn first_frames(&self) -> usize {
         let given = self.base.n_vision_condition > 0 && self.source.has_condition;
         self.base.shot.frames - usize::from(given)
-    }
-
-    /// Whether the picture that begins the first chunk has to be made.
-    fn makes_still(&self, shot: &Request) -> bool {
-        self.base.n_vision_condition > 0
-            && (shot.vision.is_none() || self.base.redraw_condition_image)
     }
 
     /// The maps that belong to the frame with which the chunk after `chunk` begins.

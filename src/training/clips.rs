@@ -21,12 +21,20 @@ use crate::training::emoji;
 /// Clips that are read before any of them is written.
 const AT_ONCE: usize = 32;
 
+/// Words of captions that a mirrored picture would contradict: sides, and what is read from left to
+/// right or by where its hands point. `o'clock` is the words `o` and `clock` here.
+const ONE_SIDED: [&str; 12] = [
+    "clock", "clocks", "digit", "digits", "left", "letter", "letters", "number", "numbers",
+    "right", "text", "word",
+];
+
 /// A clip of the set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Clip {
     /// File name without its ending.
     pub(super) name: String,
-    /// What it shows.
+    /// What it shows; not part of the index, since it may be edited while the frames stay.
+    #[serde(skip)]
     pub(super) caption: String,
     /// Where its first frame stands among all frames of the set.
     pub(super) first: usize,
@@ -55,7 +63,8 @@ pub(super) struct Clips {
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Key {
     folder: PathBuf,
-    files: usize,
+    /// The [`fingerprint`] of the clips.
+    files: String,
     size: usize,
     keep_every: usize,
     max_frames: usize,
@@ -75,27 +84,13 @@ impl Clips {
     /// When the folder has no clip, a file cannot be read or written, or `told` wants no more.
     pub(super) fn open(config: &DataConfig, told: &mut Told) -> Result<Self> {
         let paths = clip_paths(config)?;
-        let (index_path, path) =
-            (config.cache.join("frames.json"), config.cache.join("frames.bin"));
-        let key = Key {
-            folder: config.folder.clone(),
-            files: paths.len(),
-            size: config.size,
-            keep_every: config.keep_every,
-            max_frames: config.max_frames,
-        };
-        let index = match read_index(&index_path) {
-            Some(index) if index.key == key && path.is_file() => index,
-            _ => {
-                create_folder(&config.cache)?;
-                // While the frames are replaced there is no index of them.
-                remove_file(&index_path)?;
-                let clips = decode_all(&paths, config, &path, told)?;
-                let index = Index { key, clips };
-                write_json(&index_path, &index)?;
-                index
-            }
-        };
+        // Before the frames, which take long: a missing caption is told at once.
+        let captions = paths.iter().map(|path| read_caption(path)).collect::<Result<Vec<_>>>()?;
+        let path = config.cache.join("frames.bin");
+        let mut clips = indexed(&paths, config, &path, told)?;
+        for (clip, caption) in clips.iter_mut().zip(captions) {
+            clip.caption = caption;
+        }
         let held = match &config.held_out {
             Some(list) => read_list(list)?,
             None => HashSet::new(),
@@ -103,13 +98,13 @@ impl Clips {
         let is_held =
             |clip: &Clip| held.contains(&clip.name) || held.contains(&emoji::base(&clip.name));
         let (held_out, training): (Vec<usize>, Vec<usize>) =
-            (0..index.clips.len()).partition(|&i| is_held(&index.clips[i]));
+            (0..clips.len()).partition(|&i| is_held(&clips[i]));
         if training.is_empty() {
             let reason = "has no clip to train on: all are held out".to_owned();
             return Err(Error::config(config.folder.display().to_string(), reason));
         }
         let frames = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
-        let (clips, size, mirror) = (index.clips, config.size, config.mirror);
+        let (size, mirror) = (config.size, config.mirror);
         Ok(Self { clips, size, training, held_out, mirror, frames: Mutex::new(frames), path })
     }
 
@@ -140,9 +135,7 @@ impl Clips {
 
     /// Whether `clip` is to be mirrored this time.
     pub(super) fn mirrors(&self, clip: &Clip, draw: &mut Draw) -> bool {
-        let tells_sides =
-            clip.caption.split(|c: char| !c.is_alphabetic()).any(|w| w == "left" || w == "right");
-        self.mirror && !tells_sides && draw.happens(0.5)
+        self.mirror && !is_one_sided(&clip.caption) && draw.happens(0.5)
     }
 
     /// Single frames of clips that are trained on, some of them mirrored.
@@ -169,16 +162,11 @@ pub(super) fn mirrored(mut frame: Frame) -> Frame {
 /// The clips of the folder, by name: everything but captions and hidden files.
 fn clip_paths(config: &DataConfig) -> Result<Vec<PathBuf>> {
     let folder = &config.folder;
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|e| Error::io("read", folder, e))?.path();
+    let mut paths = sorted_entries(folder)?;
+    paths.retain(|path| {
         let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_none_or(|extension| extension != "txt") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
+        !hidden && path.extension().is_none_or(|extension| extension != "txt")
+    });
     paths.truncate(config.max_clips.unwrap_or(usize::MAX));
     if paths.is_empty() {
         let reason = "has no clips; WebP, GIF or MP4 files, or folders of pictures, are expected";
@@ -187,6 +175,90 @@ fn clip_paths(config: &DataConfig) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// What is in `folder`, by name.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io("read", folder, error);
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// A hash of the clips' names and sizes, which tells when one was replaced. Not of their times: a
+/// copied folder has new ones, and decoding it anew takes long.
+fn fingerprint(paths: &[PathBuf]) -> Result<String> {
+    let mut hash = Md5::new();
+    let mut add = |path: &Path, bytes: u64| {
+        hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        // No file name has a NUL.
+        hash.update([0]);
+        hash.update(bytes.to_le_bytes());
+    };
+    for path in paths {
+        let metadata =
+            |path: &Path| std::fs::metadata(path).map_err(|e| Error::io("read", path, e));
+        let clip = metadata(path)?;
+        if clip.is_file() {
+            add(path, clip.len());
+            continue;
+        }
+        // What a folder's own size is depends on the file system.
+        add(path, 0);
+        for picture in sorted_entries(path)? {
+            add(&picture, metadata(&picture)?.len());
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The caption beside the clip at `path`.
+fn read_caption(path: &Path) -> Result<String> {
+    let path = path.with_extension("txt");
+    let caption = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    Ok(caption.trim().to_owned())
+}
+
+/// Whether the mirrored picture would not be what `caption` says.
+fn is_one_sided(caption: &str) -> bool {
+    let mut words = caption.split(|c: char| !c.is_alphabetic());
+    words.any(|word| ONE_SIDED.iter().any(|one_sided| word.eq_ignore_ascii_case(one_sided)))
+}
+
+/// The clips at `paths`, without captions, and where their frames stand in the file `frames`; reads
+/// them first if that was not done yet.
+fn indexed(
+    paths: &[PathBuf],
+    config: &DataConfig,
+    frames: &Path,
+    told: &mut Told,
+) -> Result<Vec<Clip>> {
+    let index_path = config.cache.join("frames.json");
+    let key = Key {
+        folder: config.folder.clone(),
+        files: fingerprint(paths)?,
+        size: config.size,
+        keep_every: config.keep_every,
+        max_frames: config.max_frames,
+    };
+    let fits = |index: &Index| index.key == key && index.clips.len() == paths.len();
+    if let Some(index) = read_index(&index_path).filter(fits)
+        && frames.is_file()
+    {
+        return Ok(index.clips);
+    }
+    create_folder(&config.cache)?;
+    // While the frames are replaced there is no index of them. Latents of the old ones (`latents.rs`)
+    // may look like those of the new ones: it compares their number and the first frame's.
+    remove_file(&index_path)?;
+    remove_file(&config.cache.join("latents.bin"))?;
+    let clips = decode_all(paths, config, frames, told)?;
+    let index = Index { key, clips };
+    write_json(&index_path, &index)?;
+    Ok(index.clips)
+}
+
+/// The index at `path`; none if it is not there or was written in another form.
 fn read_index(path: &Path) -> Option<Index> {
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
@@ -229,12 +301,9 @@ fn decode_all(
     Ok(clips)
 }
 
-/// One clip with its caption, its frames square and of the set's size.
+/// One clip without its caption, its frames square and of the set's size.
 fn decode(path: &Path, config: &DataConfig) -> Result<(Clip, Vec<Frame>)> {
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let caption_path = path.with_extension("txt");
-    let caption = std::fs::read_to_string(&caption_path)
-        .map_err(|error| Error::io("read", &caption_path, error))?;
     let video = read_video(path, background(&name))?;
     let fps = video.fps / config.keep_every as f32;
     let frames: Vec<Frame> = video
@@ -244,7 +313,7 @@ fn decode(path: &Path, config: &DataConfig) -> Result<(Clip, Vec<Frame>)> {
         .take(config.max_frames)
         .map(|frame| crop_resize(frame, config.size, config.size, Filter::Lanczos))
         .collect();
-    let caption = caption.trim().to_owned();
+    let caption = String::new();
     Ok((Clip { name, caption, first: 0, frames: frames.len(), fps }, frames))
 }
 
@@ -265,4 +334,64 @@ fn background(name: &str) -> [u8; 3] {
         [60, 80, 120],
     ];
     COLOURS[usize::from(Md5::digest(name)[0]) % COLOURS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::media::{Format, Video, encode};
+
+    #[test]
+    fn captions_are_those_of_now() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("clips");
+        fs::create_dir(&folder).unwrap();
+        for name in ["a.gif", "b.gif"] {
+            let video = Video::new(vec![Frame::filled(8, 8, [9; 3]); 2], 8.0).unwrap();
+            fs::write(folder.join(name), encode(&video, Format::Gif).unwrap()).unwrap();
+        }
+        let config = DataConfig {
+            folder: folder.clone(),
+            held_out: None,
+            cache: root.path().join("cache"),
+            size: 8,
+            keep_every: 1,
+            max_frames: 2,
+            max_clips: None,
+            mirror: true,
+        };
+        let mut reads = 0;
+        for b in ["a box", "the letter b"] {
+            fs::write(folder.join("a.txt"), "a ball\n").unwrap();
+            fs::write(folder.join("b.txt"), b).unwrap();
+            let mut told = |_, _| {
+                reads += 1;
+                Ok(())
+            };
+            let clips = Clips::open(&config, &mut told).unwrap();
+            let captions: Vec<_> = clips.clips.iter().map(|clip| clip.caption.as_str()).collect();
+            assert_eq!(captions, ["a ball", b]);
+        }
+        assert_eq!(reads, 1, "the frames are kept");
+    }
+
+    #[test]
+    fn what_a_mirror_would_contradict_is_one_sided() {
+        for caption in [
+            "a hand pointing to the left",
+            "Right hand, waving",
+            "a clock showing nine o'clock, turning its hands",
+            "a clock showing two thirty, turning its hands",
+            "nine o\u{2019}clock",
+            "three sleepy letters z, floating and growing",
+            "the number one hundred in red, counting up",
+        ] {
+            assert!(is_one_sided(caption), "{caption}");
+        }
+        for caption in ["", "a hand, waving", "a bright cat, leftover", "a signed clockwork"] {
+            assert!(!is_one_sided(caption), "{caption}");
+        }
+    }
 }

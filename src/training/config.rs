@@ -87,7 +87,7 @@ pub struct DataConfig {
     /// Use only this many clips, the first by name; all without it.
     pub max_clips: Option<usize>,
     /// Whether half of what is trained on is turned left to right, but for clips whose caption
-    /// tells the sides apart.
+    /// tells the sides apart, or what is read from one to the other.
     #[serde(default = "yes")]
     pub mirror: bool,
 }
@@ -152,7 +152,8 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// The autoencoder's loss: squared error, absolute error and KL divergence, weighted.
+/// The autoencoder's loss: squared error, absolute error, logarithm of the squared error, and KL
+/// divergence, weighted.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoencoderConfig {

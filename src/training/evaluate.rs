@@ -7,17 +7,15 @@ use serde::Serialize;
 
 use super::clips::{Clip, Clips};
 use super::config::TrainConfig;
-use super::files::write_whole;
 use super::frechet::frechet;
 use super::model::{Denoiser, ModelFolder};
 use super::objective::{DenoiserBatch, NoiseSchedule};
 use super::sample::{Sampler, sheet, spread};
 use crate::error::{Error, Result};
 use crate::image_tensor;
-use crate::media::{self, Frame};
+use crate::media::{self, Frame, write_file};
 use crate::models::vae::AutoencoderKL;
 use crate::nn::frames::unfold;
-use crate::prompt::ClipTokenizer;
 use crate::random::{Generator, Rng};
 
 /// Clips of the contact sheet.
@@ -110,9 +108,9 @@ pub fn evaluate(
     let vae = model.autoencoder(device)?;
     let animator = Animator {
         denoiser: model.denoiser(device)?,
-        tokenizer: model.tokenizer()?,
         sampler: Sampler {
             vae: vae.clone(),
+            tokenizer: model.tokenizer()?,
             scheduler: model.scheduler()?,
             settings: model.settings().clone(),
             device: device.clone(),
@@ -138,16 +136,13 @@ pub fn evaluate(
 /// A model that animates pictures.
 struct Animator {
     denoiser: Denoiser,
-    tokenizer: ClipTokenizer,
     sampler: Sampler,
     frames: usize,
 }
 
 impl Animator {
     fn clip(&self, first: &Frame, prompt: &str, seed: u64) -> Result<Vec<Frame>> {
-        let prompts = [String::new(), prompt.to_owned()];
-        let text = self.denoiser.text(&self.tokenizer, &prompts, &self.sampler.device)?;
-        self.sampler.clip(&self.denoiser.unet, first, text, (self.frames, seed))
+        self.sampler.clip(&self.denoiser, (first, prompt), (self.frames, seed))
     }
 }
 
@@ -179,7 +174,7 @@ fn denoising(
     (clips, chosen): (&Clips, &[usize]),
     config: &TrainConfig,
 ) -> Result<DenoisingErrors> {
-    let Animator { denoiser, tokenizer, sampler, .. } = animator;
+    let Animator { denoiser, sampler, .. } = animator;
     let schedule = NoiseSchedule::new(&sampler.scheduler);
     let vae = &sampler.vae;
     let at = |&timestep| DenoisingError { timestep, ..DenoisingError::default() };
@@ -193,7 +188,7 @@ fn denoising(
         let still: f64 = still.into_scalar();
         found.of_still += still / pairs.len() as f64;
         let prompt = config.denoiser.prompt(&clips.clips[index].caption, 0);
-        let text = denoiser.text(tokenizer, &[prompt], &sampler.device)?;
+        let text = denoiser.text(&sampler.tokenizer, &[prompt], &sampler.device)?;
         for error in &mut found.timesteps {
             let batch =
                 DenoiserBatch { clean: clean.clone(), text: text.clone(), conditioned: true };
@@ -241,7 +236,7 @@ fn write_sheet(pairs: &[Pair], path: &Path) -> Result<()> {
         .into_iter()
         .flat_map(|i| [spread(&pairs[i].0), spread(&pairs[i].1)])
         .collect();
-    write_whole(path, &media::png::encode(&sheet(&rows))?)
+    write_file(path, &media::png::encode(&sheet(&rows))?)
 }
 
 fn autoencoder_psnr(

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::media::Staged;
+use crate::media::write_file;
 
 /// Creates `folder` and those above it, where they are missing.
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
@@ -31,15 +31,8 @@ fn absent_is_fine(path: &Path, end: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// Writes a file that appears whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = Staged::new(path)?;
-    fs::write(staged.path(), bytes).map_err(|e| staged.error(e))?;
-    staged.commit()
-}
-
-/// The same for plain data.
+/// Writes plain data to a file that appears whole or not at all.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).expect("plain data can be written as JSON");
-    write_whole(path, format!("{text}\n").as_bytes())
+    write_file(path, format!("{text}\n").as_bytes())
 }

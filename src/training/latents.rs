@@ -9,10 +9,9 @@ use super::Told;
 use super::clips::{Clip, Clips, mirrored};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
-use super::files::write_whole;
 use crate::error::{Error, Result};
 use crate::image_tensor;
-use crate::media::Frame;
+use crate::media::{Frame, write_file};
 use crate::models::vae::AutoencoderKL;
 
 /// Frames read at once.
@@ -60,7 +59,7 @@ impl Latents {
             }
         }
         let values = encode_all(clips, (vae, device), told)?;
-        write_whole(&path, bytemuck::cast_slice(&values))?;
+        write_file(&path, bytemuck::cast_slice(&values))?;
         Ok(Self { values, shape })
     }
 

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::write_whole;
 use crate::error::{Error, Result};
-use crate::media::{self, Frame};
+use crate::media::{self, Frame, write_file};
 
 /// Size of the picture of one curve.
 const WIDTH: usize = 960;
@@ -92,7 +91,7 @@ impl Log {
         for (index, panel) in panels.iter().enumerate() {
             picture.paste(panel, 0, index * HEIGHT);
         }
-        write_whole(path, &media::png::encode(&picture)?)
+        write_file(path, &media::png::encode(&picture)?)
     }
 }
 

@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 use crate::media;
 
 use draw::Draw;
-use files::{create_folder, write_whole};
+use files::create_folder;
 use log::Log;
 use model::ModelFolder;
 use optimizer::{averaged, clip_norm, numbered, optimizer};
@@ -186,7 +186,7 @@ fn run<T: Task>(
         }
         if config.sample_every > 0 && (last || step.is_multiple_of(config.sample_every)) {
             let path = config.output.join(format!("samples/{step:06}.png"));
-            write_whole(&path, &media::png::encode(&task.sample(&mean)?)?)?;
+            media::write_file(&path, &media::png::encode(&task.sample(&mean)?)?)?;
             let _ = watch(TrainEvent::Sampled { path });
         }
     }

@@ -12,6 +12,7 @@ use crate::checkpoint::{self, KeyRename, LoadOptions, Weights, load};
 use crate::config::{ModelSettings, ModelSpec, SETTINGS_FILE};
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::media::write_file;
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
@@ -156,6 +157,18 @@ impl ModelFolder {
         Ok(())
     }
 
+    /// Writes `settings` to `target`, if they are not this model's own.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn write_settings(&self, target: &Path, settings: &ModelSettings) -> Result<()> {
+        if settings == self.settings() {
+            return Ok(());
+        }
+        let text = serde_saphyr::to_string(settings).expect("plain data can be written as YAML");
+        write_file(&target.join(SETTINGS_FILE), text.as_bytes())
+    }
+
     fn part(&self, part: &str) -> PathBuf {
         match part {
             "unet" => self.spec.unet.join(part),
@@ -214,12 +227,24 @@ impl Denoiser {
         captions: &[String],
         device: &Device,
     ) -> Result<Tensor<3>> {
-        let states = captions.iter().map(|caption| {
-            let ids = tokenizer.encode_weighted(caption)?;
-            let chunked = chunk_prompts(&ids, None, tokenizer.special_tokens());
-            Ok(encode_chunks(&self.text_encoder, &chunked, device))
-        });
+        let states = captions.iter().map(|caption| self.prompt(tokenizer, (caption, None), device));
         Ok(Tensor::cat(states.collect::<Result<Vec<_>>>()?, 0))
+    }
+
+    /// The states of a prompt, below those of its negative prompt if it has one.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(super) fn prompt(
+        &self,
+        tokenizer: &ClipTokenizer,
+        (prompt, negative): (&str, Option<&str>),
+        device: &Device,
+    ) -> Result<Tensor<3>> {
+        let prompt = tokenizer.encode_weighted(prompt)?;
+        let negative = negative.map(|words| tokenizer.encode_weighted(words)).transpose()?;
+        let chunked = chunk_prompts(&prompt, negative.as_ref(), tokenizer.special_tokens());
+        Ok(encode_chunks(&self.text_encoder, &chunked, device))
     }
 
     /// All tensors, their names beginning with the part.

@@ -1,14 +1,13 @@
 //! Sheets of pictures that show how far a run is.
 
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType};
 
 use super::clips::Clips;
 use super::model::Denoiser;
-use crate::config::ModelSettings;
+use crate::config::{ModelSettings, NegativePrompts};
 use crate::error::Result;
 use crate::image_tensor;
 use crate::media::Frame;
-use crate::models::unet_3d::UNet3DConditionModel;
 use crate::models::vae::AutoencoderKL;
 use crate::pipeline::{
     Conditioners, Engine, Guidance, Request, Sampling, Size, Unwatched, VisionCondition,
@@ -25,6 +24,7 @@ const CLIPS: usize = 4;
 /// What a sample needs besides the denoiser.
 pub(super) struct Sampler {
     pub(super) vae: AutoencoderKL,
+    pub(super) tokenizer: ClipTokenizer,
     pub(super) scheduler: SchedulerConfig,
     /// Steps and guidance of the model.
     pub(super) settings: ModelSettings,
@@ -55,18 +55,22 @@ pub(super) fn reconstructions(
 }
 
 impl Sampler {
-    /// What `unet` makes of the picture `first` with `seed`: the condition frame as decoded, then
-    /// `frames` frames. `text` holds the states of the negative and of the positive prompt.
+    /// What `model` makes of the picture `first` and a prompt with `seed`: the condition frame as
+    /// decoded, then `frames` frames.
     pub(super) fn clip(
         &self,
-        unet: &UNet3DConditionModel,
-        first: &Frame,
-        text: Tensor<3>,
+        model: &Denoiser,
+        (first, prompt): (&Frame, &str),
         (frames, seed): (usize, u64),
     ) -> Result<Vec<Frame>> {
+        let guidance =
+            Guidance { scale: self.settings.video_guidance_scale, ..Guidance::default() };
+        let negative = NegativePrompts::builtin()?.prompt(&self.settings.negative_prompt)?;
+        let negative = guidance.is_on().then_some(negative.as_str());
+        let text = model.prompt(&self.tokenizer, (prompt, negative), &self.device)?;
         let engine = Engine {
             vae: self.vae.clone(),
-            unet: unet.clone(),
+            unet: model.unet.clone(),
             conditioners: Conditioners::default(),
             dtype: FloatDType::F32,
             scheduler: self.scheduler.clone(),
@@ -76,7 +80,7 @@ impl Sampler {
             size: Size { width: first.width, height: first.height },
             frames,
             sampling: Sampling::of(&self.settings, seed),
-            guidance: Guidance { scale: self.settings.video_guidance_scale, ..Guidance::default() },
+            guidance,
             vision: Some(VisionCondition::pictures(vec![first.clone()])),
             ..Request::default()
         };
@@ -88,20 +92,12 @@ impl Sampler {
     }
 
     /// Clips that are not trained on, and below each what the denoiser makes of its first frame.
-    pub(super) fn sheet(
-        &self,
-        model: &Denoiser,
-        tokenizer: &ClipTokenizer,
-        clips: &Clips,
-        frames: usize,
-    ) -> Result<Frame> {
+    pub(super) fn sheet(&self, model: &Denoiser, clips: &Clips, frames: usize) -> Result<Frame> {
         let mut rows = Vec::new();
         for clip in shown(clips, CLIPS) {
             let clip = &clips.clips[clip];
             let real = clips.read(clip.first, clip.frames.min(frames + 1))?;
-            let captions = [String::new(), clip.caption.clone()];
-            let text = model.text(tokenizer, &captions, &self.device)?;
-            let made = self.clip(&model.unet, &real[0], text, (frames, 0))?;
+            let made = self.clip(model, (&real[0], &clip.caption), (frames, 0))?;
             rows.push(spread(&real));
             rows.push(spread(&made));
         }

@@ -6,9 +6,10 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::tensor::{FloatDType, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::files::{create_folder, remove_folder, write_json, write_whole};
+use super::files::{create_folder, remove_folder, write_json};
 use crate::checkpoint::{Weights, to_safetensors};
 use crate::error::{Error, Result};
+use crate::media::write_file;
 
 /// The folder of a run's state. It is replaced whole: a run that is killed while it writes goes on
 /// from the state before.
@@ -81,8 +82,8 @@ impl StateFolder {
         let next = &self.next;
         remove_folder(next)?;
         create_folder(next)?;
-        write_whole(&next.join(WEIGHTS), &to_safetensors(weights, FloatDType::F32))?;
-        write_whole(&next.join(MEAN), &to_safetensors(mean, FloatDType::F32))?;
+        write_file(&next.join(WEIGHTS), &to_safetensors(weights, FloatDType::F32))?;
+        write_file(&next.join(MEAN), &to_safetensors(mean, FloatDType::F32))?;
         let path = next.join(OPTIMIZER);
         optimizer.save(&path).map_err(|error| Error::checkpoint(&path, error.to_string()))?;
         write_json(&next.join(PROGRESS), &Progress { step })?;

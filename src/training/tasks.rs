@@ -7,7 +7,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use super::clips::Clips;
 use super::config::{Stage, TrainConfig};
 use super::draw::Draw;
-use super::files::{write_json, write_whole};
+use super::files::write_json;
 use super::latents::{Batch, Latents};
 use super::model::{Denoiser, FILE, ModelFolder, fill};
 use super::objective::{DenoiserBatch, NoiseSchedule, autoencoder_loss};
@@ -15,14 +15,15 @@ use super::sample::{Sampler, reconstructions};
 use super::state::Tensors;
 use super::{Task, TrainEvent, TrainWatch, heard};
 use crate::checkpoint::{self, Weights, to_safetensors};
+use crate::config::ModelSettings;
 use crate::error::{Error, Result};
 use crate::image_tensor;
-use crate::media::Frame;
+use crate::media::{Frame, write_file};
 use crate::models::clip::text;
 use crate::models::unet_3d;
 use crate::models::vae::{self, AutoencoderKL};
+use crate::pipeline::Noise;
 use crate::pipeline::files::read_config;
-use crate::prompt::ClipTokenizer;
 
 /// Frames that the latents' spread is measured on.
 const SCALE_FRAMES: usize = 64;
@@ -108,7 +109,6 @@ pub(super) struct DenoiserTask<'a> {
     model: ModelFolder,
     clips: Clips,
     latents: Latents,
-    tokenizer: ClipTokenizer,
     noise: NoiseSchedule,
     sampler: Sampler,
 }
@@ -130,9 +130,12 @@ impl<'a> DenoiserTask<'a> {
         let latents = Latents::open(&clips, (&vae, device), &config.data.cache, told)?;
         let (tokenizer, scheduler) = (model.tokenizer()?, model.scheduler()?);
         let noise = NoiseSchedule::new(&scheduler);
-        let settings = model.settings().clone();
-        let sampler = Sampler { vae, scheduler, settings, device: device.clone() };
-        Ok(Self { config, device, model, clips, latents, tokenizer, noise, sampler })
+        // A clip is made as it was trained on.
+        let Noise { w_ind_noise, img_weight, .. } = config.denoiser.noise;
+        let img_weight = img_weight.unwrap_or(0.0);
+        let settings = ModelSettings { w_ind_noise, img_weight, ..model.settings().clone() };
+        let sampler = Sampler { vae, tokenizer, scheduler, settings, device: device.clone() };
+        Ok(Self { config, device, model, clips, latents, noise, sampler })
     }
 }
 
@@ -165,20 +168,21 @@ impl Task for DenoiserTask<'_> {
         let Batch { clean, captions } =
             self.latents.clips(&self.clips, config, (count, draw), &device);
         let clean = if conditioned { clean } else { clean.narrow(2, 1, 1) };
-        let text = model.text(&self.tokenizer, &captions, &device)?;
+        let text = model.text(&self.sampler.tokenizer, &captions, &device)?;
         let batch = DenoiserBatch { clean, text, conditioned };
         self.noise.loss(&model.unet, batch, config, draw)
     }
 
     fn write(&self, model: &Denoiser, folder: &Path) -> Result<()> {
         self.model.copy_rest(folder, &["text_encoder", "unet"])?;
+        self.model.write_settings(folder, &self.sampler.settings)?;
         let text = checkpoint::tensors(&model.text_encoder, text::KEYS, "");
         write_weights(&folder.join("text_encoder"), text)?;
         write_weights(&folder.join("unet"), checkpoint::tensors(&model.unet, unet_3d::KEYS, ""))
     }
 
     fn sample(&self, model: &Denoiser) -> Result<Frame> {
-        self.sampler.sheet(model, &self.tokenizer, &self.clips, self.config.denoiser.frames)
+        self.sampler.sheet(model, &self.clips, self.config.denoiser.frames)
     }
 }
 
@@ -187,5 +191,5 @@ fn open_clips(config: &TrainConfig, watch: &mut TrainWatch) -> Result<Clips> {
 }
 
 fn write_weights(folder: &Path, tensors: Tensors) -> Result<()> {
-    write_whole(&folder.join(FILE), &to_safetensors(tensors, FloatDType::F16))
+    write_file(&folder.join(FILE), &to_safetensors(tensors, FloatDType::F16))
 }

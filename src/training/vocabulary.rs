@@ -11,8 +11,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::files::{create_folder, write_json, write_whole};
+use super::files::{create_folder, write_json};
 use crate::error::{Error, Result};
+use crate::media::write_file;
 use crate::prompt::split_words;
 
 /// The size of the default model's vocabulary.
@@ -101,7 +102,7 @@ impl Vocabulary {
             "unk_token": end,
         });
         create_folder(folder)?;
-        write_whole(&folder.join("merges.txt"), merges.as_bytes())?;
+        write_file(&folder.join("merges.txt"), merges.as_bytes())?;
         write_json(&folder.join("tokenizer_config.json"), &config)?;
         write_json(&folder.join("vocab.json"), &vocabulary)
     }

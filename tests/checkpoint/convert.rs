@@ -240,6 +240,32 @@ fn what_is_there_stays_unless_it_is_forced() {
 }
 
 #[test]
+fn a_folder_that_is_no_tokenizer_is_told_before_anything_is_written() {
+    let tiny = tiny();
+    let root = tiny.path();
+    run(&conversion(root, "base", "model.safetensors")).unwrap();
+    fs::create_dir(root.join("half")).unwrap();
+    write(&root.join("half"), "vocab.json", b"{}");
+    let before = names(root);
+    for input in ["base", "model.safetensors"] {
+        for (tokenizer, told) in [
+            ("tokeniser", "is no folder"),
+            ("model.safetensors", "is no folder"),
+            ("base/unet", "holds neither"),
+            ("half", "holds neither"),
+        ] {
+            let tokenizer = root.join(tokenizer);
+            let wanted = format!("tokenizer: {} {told}", tokenizer.display());
+            let to = Conversion { tokenizer: Some(tokenizer), ..conversion(root, input, "new") };
+            let error = convert(&to, &mut |event| panic!("{} is written", event.name));
+            let error = error.unwrap_err().to_string();
+            assert!(error.starts_with(&wanted), "{input}: {error}");
+            assert_eq!(names(root), before);
+        }
+    }
+}
+
+#[test]
 fn what_cannot_become_the_output_says_why() {
     let tiny = tiny();
     let root = tiny.path();

@@ -123,7 +123,32 @@ fn hostile_pickles_are_refused() {
         program
     };
     let endless = vec![b')'; 300_000];
-    let cases: [(&[u8], &str); 9] = [
+    // Twice as long with each of 40 turns, as its own parameters.
+    let dict_of_itself =
+        [&b"}q\x00}U\x0b_parametersh\x00sq\x010NNs"[..], &b"h\x01b".repeat(40)].concat();
+    // One list of 5000 pairs, copied into 1000 dicts.
+    let dicts_of_a_list = [
+        &b"ccollections\nOrderedDict\nq\x00](NN\x86"[..],
+        &[b'2'; 5000],
+        b"e\x85q\x010",
+        &b"h\x00h\x01R0".repeat(1000),
+    ]
+    .concat();
+    // One shape of 5000 dimensions, copied into 1000 tensors.
+    let tensors_of_a_shape = [
+        &b"ctorch._utils\n_rebuild_tensor_v2\nq\x00((U\x07storagectorch\nFloatStorage\nU\x010"[..],
+        b"U\x03cpuK\x01tQK\x00(K\x01",
+        &[b'2'; 5000],
+        b"tq\x02h\x02tq\x010",
+        &b"h\x00h\x01R0".repeat(1000),
+    ]
+    .concat();
+    let long_list = [&b"]"[..], &[&b"("[..], &[b'N'; 200_000], b"e"].concat().repeat(6)].concat();
+    let cases: [(&[u8], &str); 13] = [
+        (&dict_of_itself, "containers of more than"),
+        (&dicts_of_a_list, "containers of more than"),
+        (&tensors_of_a_shape, "16 at most"),
+        (&long_list, "containers of more than 1048576 items"),
         (&endless, "more than 262144 objects"),
         (&nested_tuples, "nested deeper"),
         (&empty_dicts_of_each_other, "without end"),

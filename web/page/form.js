@@ -70,7 +70,7 @@ export class Form {
     const prompt = this.value('prompt').trim();
     return {
       prompt: speed ? [prompt, speed].filter(Boolean).join(', ') : prompt,
-      negativePrompt: this.value('negative').trim(),
+      negativePrompt: this.value('negative').trim() || undefined,
       seconds: Number(this.value('seconds')),
       fps: number('fps'),
       width: size[0] || undefined,
@@ -89,7 +89,9 @@ export class Form {
     const fields = new URLSearchParams();
     for (const name of FIELDS) {
       const value = this.value(name);
-      if (value !== '') fields.set(name, value);
+      // Empty fields too, which are to be empty again. But who asked for no device keeps the one that
+      // computes, which may be the only one that works.
+      if (value !== '' || name !== 'device') fields.set(name, value);
     }
     return `#${fields}`;
   }

@@ -50,20 +50,20 @@ impl Wish {
         picture: Option<Picture>,
     ) -> Result<Text2Video> {
         let fps = self.fps.unwrap_or(model.fps);
+        let negative_prompt = self.negative_prompt.as_ref().unwrap_or(&model.negative_prompt);
         let settings = ModelSettings {
             width: self.width.or(model.width),
             height: self.height.or(model.height),
             fps,
             steps: self.steps.unwrap_or(model.steps),
             video_guidance_scale: self.guidance.unwrap_or(model.video_guidance_scale),
+            // For the video and for a first frame that is made, as --negative-prompt.
+            negative_prompt: negative_prompt.clone(),
             ..model.clone()
         };
         // As many frames as the picture, which the video begins with, and one at least.
         let frames = ((self.seconds * fps).round() as usize).max(2);
         let mut defaults = TaskDefaults::of(&settings, Length::Whole(frames))?;
-        if let Some(negative) = &self.negative_prompt {
-            defaults.video_negative_prompt.clone_from(negative);
-        }
         if self.closed_loop {
             defaults.video.shot.window =
                 Window { schedule: WindowSchedule::Uniform, ..Window::default() };

@@ -22,13 +22,14 @@ test('results stay over a reload until they are deleted, and links restore setti
   try {
     await ready(page);
     await page.setInputFiles('#file', image('sticker.png'));
-    await fill(page, { prompt: 'a (grinning:1.2) face', speed: 'slowly' });
+    await fill(page, { prompt: 'a (grinning:1.2) face', negative: 'dark, dull', speed: 'slowly' });
     await make(page);
     await page.click('#copy-link');
     const link = page.url();
     await page.goto('about:blank');
     await page.goto(link);
     assert.equal(await page.inputValue('[name=prompt]'), 'a (grinning:1.2) face');
+    assert.equal(await page.inputValue('[name=negative]'), 'dark, dull');
     assert.equal(await page.inputValue('[name=speed]'), 'slowly');
     assert.equal(await page.inputValue('[name=seed]'), '5');
     const results = page.locator('#results li');

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use musev::{Detector, DetectorKind, Error, Format, Resolutions, Video};
+use musev::{Detector, DetectorKind, Format, Resolutions, Video};
 use serde_json::json;
 
 use super::options::values::count;
@@ -58,7 +58,9 @@ pub(crate) fn run(args: &DetectArgs, json: bool, bar: &ProgressBar) -> anyhow::R
     };
     let detector = Detector::new(args.controlnet_name, resolutions, args.seed)?;
     let format = Format::from_extension(&args.output)?;
+    musev::check_file(&args.output)?;
     let video = musev::read_video(&args.input, WHITE)?;
+    let is_picture = format == Format::Png && video.frames.len() == 1;
     let style = ProgressStyle::with_template("{wide_bar} {percent:>3} % · {eta} left");
     bar.set_style(style.expect("the template is well-formed").progress_chars("━╸ "));
     bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -66,22 +68,22 @@ pub(crate) fn run(args: &DetectArgs, json: bool, bar: &ProgressBar) -> anyhow::R
     let mut maps = Vec::with_capacity(video.frames.len());
     for frame in &video.frames {
         interrupt.check()?;
-        maps.push(pollster::block_on(detector.detect(frame))?);
+        let map = pollster::block_on(detector.detect(frame))?;
+        // The first map tells the size of them all.
+        if maps.is_empty() && !is_picture {
+            musev::check_output(&args.output, format, (map.width, map.height))?;
+        }
+        maps.push(map);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let maps = Video::new(maps, video.fps)?;
-    let path = match (format, maps.frames.len()) {
-        (Format::Png, 1) => {
-            let bytes = musev::encode(&maps, format)?;
-            std::fs::write(&args.output, bytes)
-                .map_err(|error| Error::io("write", &args.output, error))?;
-            args.output.clone()
-        }
-        _ => {
-            musev::write_video(&maps, &args.output, format)?;
-            musev::output_path(&args.output, format)
-        }
+    let path = if is_picture {
+        musev::write_file(&args.output, &musev::encode(&maps, format)?)?;
+        args.output.clone()
+    } else {
+        musev::write_video(&maps, &args.output, format)?;
+        musev::output_path(&args.output, format)
     };
     let (path, frames, seconds) =
         (path.display().to_string(), maps.frames.len(), start.elapsed().as_secs_f64());

@@ -31,13 +31,16 @@ pub(crate) struct FaceArgs {
 
 /// Tells the faces, the surest first, and writes the embedding of that one.
 pub(crate) fn run(args: &FaceArgs, json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.output {
+        musev::check_file(path)?;
+    }
     let frame = musev::read_frame(&args.picture)?;
     let embedder = FaceEmbedder::open(&args.models)?;
-    if let Some(path) = &args.output {
-        let embedding = embedder.embed(&frame)?.ok_or_else(|| no_face(&args.picture))?;
-        musev::write_face_embedding(path, &embedding)?;
-    }
     let faces = embedder.faces(&frame)?;
+    if let Some(path) = &args.output {
+        let surest = faces.first().ok_or_else(|| no_face(&args.picture))?;
+        musev::write_face_embedding(path, &embedder.embed_face(&frame, surest)?)?;
+    }
     if json {
         let face = |face: &Face| json!({ "score": face.score, "bounds": face.bounds, "points": face.points });
         let faces: Vec<_> = faces.iter().map(face).collect();

@@ -120,11 +120,12 @@ pub(crate) fn run<C: MakesVideos>(
     let mut work: Vec<Work<C::Request>> = Vec::new();
     for model in models {
         let job = |video: &TaskVideo<C::Request>| {
+            model.check_sampling(C::base(&video.request))?;
             let file = command.file(&settings, video, &model)?;
             Ok(Job { request: video.request.clone(), file })
         };
         let mut jobs = videos.iter().map(job).collect::<Result<Vec<_>>>()?;
-        jobs.retain(|job| !job.file.is_done(output, &mut progress));
+        jobs.retain(|job| output.plan || !job.file.is_done(output, &mut progress));
         work.push((model, jobs));
     }
     work.retain(|(_, jobs)| !jobs.is_empty());
@@ -132,7 +133,6 @@ pub(crate) fn run<C: MakesVideos>(
         return Ok(ExitCode::SUCCESS);
     }
     let all = || work.iter().flat_map(|(model, jobs)| jobs.iter().map(move |job| (model, job)));
-    OutputFile::check(all().map(|(_, job)| &job.file), output)?;
     if output.plan {
         let device = pollster::block_on(OpenDevice::start(&device.device, device.dtype))?;
         for (model, job) in all() {
@@ -141,6 +141,7 @@ pub(crate) fn run<C: MakesVideos>(
         }
         return Ok(ExitCode::SUCCESS);
     }
+    OutputFile::check(all().map(|(_, job)| &job.file), output)?;
     let worked = pollster::block_on(make_all(command, &work, &mut progress));
     progress.end();
     worked.map(|()| ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! Where a video goes, and how.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use musev::{Error, Format, Result, Video};
@@ -56,10 +57,21 @@ impl OutputFile {
             let folder = &output.output_dir;
             std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         }
+        let mut names = HashMap::new();
         for (count, file) in files.enumerate() {
             if count > 0 && output.output.is_some() {
                 let reason = "several videos do not fit one file; use output-dir";
                 return Err(Error::request("output", reason));
+            }
+            // Names are made of beginnings: pictures and words may differ after these.
+            if let Some(other) = names.insert(&file.path, &file.name) {
+                let reason = format!(
+                    "the videos of `{other}` and `{}` would both be {}; make them in runs of their \
+                     own, or leave out --seed",
+                    file.name,
+                    file.path.display()
+                );
+                return Err(Error::request("output-dir", reason));
             }
             musev::check_output(&file.path, file.format, file.size)?;
             if file.save_images {

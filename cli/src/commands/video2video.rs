@@ -117,7 +117,7 @@ impl MakesVideos for Video2videoArgs {
     }
 
     fn length(request: &Video2Video) -> (Steps, usize) {
-        let first_frame = request.base.first_frame.steps;
+        let first_frame = request.first_frame_steps();
         (Steps { first_frame, video: request.steps() }, request.chunk_count())
     }
 

@@ -51,6 +51,7 @@ fn values_that_cannot_work_are_refused() {
             &["--redraw-condition-image", "--redraw-strength", "0.02", "--frames", "4"],
             &["redraw-strength", "0.02 of 20 steps is none"],
         ),
+        (&["--scheduler", "lcm", "--steps", "60"], &["steps", "60 is not in 1..=50"]),
         (&["--seed", "-1"], &["--seed", "-1"]),
         (&["--seed", "tomorrow"], &["--seed", "tomorrow"]),
         (&["--rng", "dice"], &["--rng", "torch-cpu"]),
@@ -174,6 +175,22 @@ fn a_name_that_no_task_has_is_exit_code_1() {
     let said = super::sandbox::text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("b,c") && said.contains("the file has a"), "{said}");
+}
+
+/// Names of videos are made of beginnings, and so may be the same for different pictures.
+#[test]
+fn two_videos_of_one_name_are_not_written_over_each_other() {
+    let sandbox = Sandbox::new();
+    for name in ["photo1.png", "photo2.png"] {
+        fs::copy(sandbox.path("picture.png"), sandbox.path(name)).expect("the sandbox is writable");
+    }
+    let task = |name: &str, image: &str| {
+        format!("- {{name: {name}, condition_images: {image}, prompt: x}}\n")
+    };
+    sandbox.write("tasks.yaml", task("same", "photo1.png") + &task("same", "photo2.png"));
+    let words =
+        ["text2video", "-t", "tasks.yaml", "--seed", "7", "--output-dir", "out", "--device", "cpu"];
+    sandbox.refuses(&words, &["output-dir", "`same`", "runs of their own"]);
 }
 
 #[test]

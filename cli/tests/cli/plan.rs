@@ -25,6 +25,9 @@ fn a_plan_names_the_parts_and_makes_nothing() {
         assert!(told.contains(part), "{told}");
     }
     assert!(sandbox.list("out").is_empty());
+    let into_folder = ["text2video", "--prompt", "a cat", "--device", "cpu", "--plan"];
+    sandbox.succeed(&[&into_folder[..], &["--output-dir", "planned"]].concat());
+    assert!(!sandbox.path("planned").exists(), "a plan makes no folder");
     // From a prompt alone too, and larger videos need more.
     let peak = |size: &str| {
         let words = ["text2video", "--prompt", "a cat", "--device", "cpu", "--plan", "--json"];

@@ -377,6 +377,11 @@ fn what_cannot_be_made_is_refused() {
             &["--source-strength", "0.5", "--which2video", "video_middle"],
             &["source-strength", "--need-video2video"],
         ),
+        (
+            &["--redraw-strength", "0.5", "--which2video", "video_middle"],
+            &["redraw-strength", "--need-video2video"],
+        ),
+        (&["--redraw-strength", "0.01"], &["redraw-strength", "is none"]),
         (&["--frames", "3"], &["--frames"]),
     ];
     for (words, needles) in cases {

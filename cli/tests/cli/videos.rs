@@ -298,7 +298,10 @@ fn ctrl_c_ends_the_run_after_the_window_and_leaves_nothing() {
     let mut said = String::new();
     child.stderr.take().expect("it is piped").read_to_string(&mut said).expect("it is text");
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said}");
-    assert!(said.contains("stopping after this window") && said.contains("no video"), "{said}");
+    assert!(
+        said.contains("stopping after this window") && said.contains("was not written"),
+        "{said}"
+    );
     assert_eq!(sandbox.list("out"), Vec::<String>::new());
 }
 

@@ -44,8 +44,9 @@ impl Target {
         // those of the network, or both.
         for (names, dot) in [(&mut target.by_path, '.'), (&mut target.by_flat, '_')] {
             let other = |(path, name): (&String, &String)| {
-                let path = match path.strip_prefix("text_model") {
-                    Some(short) => short[1..].to_owned(),
+                let inner = path.strip_prefix("text_model").and_then(|path| path.strip_prefix(dot));
+                let path = match inner {
+                    Some(short) => short.to_owned(),
                     None => format!("text_model{dot}{path}"),
                 };
                 (path, name.clone())

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, View};
 
 use crate::error::{Error, Result};
-use crate::media::Frame;
+use crate::media::{Frame, write_file};
 use network::Network;
 
 /// The detector of `buffalo_l`.
@@ -113,7 +113,14 @@ impl FaceEmbedder {
     /// When the files are other networks.
     pub fn embed(&self, frame: &Frame) -> Result<Option<Vec<f32>>> {
         let faces = self.faces(frame)?;
-        let Some(face) = faces.first() else { return Ok(None) };
+        faces.first().map(|face| self.embed_face(frame, face)).transpose()
+    }
+
+    /// 512 numbers, of length 1 as a vector, that stand for `face` in `frame`.
+    ///
+    /// # Errors
+    /// When the key points are all at one place, or the files are other networks.
+    pub fn embed_face(&self, frame: &Frame, face: &Face) -> Result<Vec<f32>> {
         let crop = self.aligned(frame, face)?;
         let outputs = self.recogniser.run(&crop, 127.5)?;
         let mut vector = outputs.into_iter().next().unwrap_or_default();
@@ -123,20 +130,21 @@ impl FaceEmbedder {
             return Err(self.recogniser.wrong(&format!("{reason}, not {EMBEDDING} for a face")));
         }
         vector.iter_mut().for_each(|x| *x /= length);
-        Ok(Some(vector))
+        Ok(vector)
     }
 }
 
-/// Writes an embedding as the tensor `face_embedding`, `[1, n]`, of a safetensors file.
+/// Writes an embedding as the tensor `face_embedding`, `[1, n]`, of a safetensors file, which
+/// appears whole or not at all.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written; an older one stays as it was.
 pub fn write_face_embedding(path: &Path, embedding: &[f32]) -> Result<()> {
     let bytes: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensor = Stored { shape: [1, embedding.len()], bytes };
     let file = safetensors::serialize([("face_embedding", tensor)], None)
         .map_err(|error| Error::checkpoint(path, error.to_string()))?;
-    std::fs::write(path, file).map_err(|error| Error::io("write", path, error))
+    write_file(path, &file)
 }
 
 /// A tensor as safetensors wants it.

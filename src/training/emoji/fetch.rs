@@ -10,7 +10,8 @@ use flate2::read::GzDecoder;
 
 use super::{caption, parse};
 use crate::error::{Error, Result};
-use crate::training::files::{create_folder, remove_folder, write_whole};
+use crate::media::write_file;
+use crate::training::files::{create_folder, remove_folder};
 
 /// The packages that hold the clips, by name and version: Microsoft's Fluent emoji, MIT.
 pub const PACKAGES: [&str; 4] = [
@@ -80,7 +81,7 @@ pub fn fetch(folder: &Path, tell: &mut dyn FnMut(FetchEvent)) -> Result<Fetched>
         let brought = bring(package, &download, folder);
         remove_folder(&download)?;
         brought?;
-        write_whole(&done, b"")?;
+        write_file(&done, b"")?;
         tell(FetchEvent::Unpacked(package));
     }
     write_captions(folder)
@@ -105,7 +106,7 @@ pub fn write_captions(folder: &Path) -> Result<Fetched> {
             let caption = caption(stem, moves);
             let text = path.with_extension("txt");
             if !text.exists() {
-                write_whole(&text, format!("{}\n", caption.text).as_bytes())?;
+                write_file(&text, format!("{}\n", caption.text).as_bytes())?;
             }
             *if moves { &mut fetched.clips } else { &mut fetched.stills } += 1;
             fetched.unnamed += usize::from(!caption.is_named);
@@ -201,7 +202,7 @@ pub fn unpack(package: &str, archive: impl Read, folder: &Path) -> Result<usize>
         let part = if is_animated(&bytes) { CLIPS } else { STILLS };
         let target = folder.join(part).join(format!("{stem}.webp"));
         if !target.exists() {
-            write_whole(&target, &bytes)?;
+            write_file(&target, &bytes)?;
         }
         count += 1;
     }

@@ -22,7 +22,7 @@ pub(crate) struct Input {
     )]
     pub(crate) prompt: Option<String>,
     /// Avoid this in the first frame, and in the video too unless --video-negative-prompt is given:
-    /// a key of the table (V1 to V5, Empty), or several words of text [default: V2; mini: none]
+    /// a key of the table (V1 to V5, Empty), or words [default: V2; mini: none]
     #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
     pub(crate) negative_prompt: Option<String>,
     /// Avoid this in the video: a key or several words, as above.

@@ -101,9 +101,9 @@ pub(crate) enum Which {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "ControlNets")]
 pub(crate) struct Followed {
-    /// Find this in the video and follow it with the ControlNet for it: pose, dwpose_body_hand,
-    /// canny, tile, depth, hed, lineart, content and others (an unknown name lists all); several with
-    /// commas.
+    /// Follow this with the ControlNet for it: pose, dwpose_body_hand, canny, tile, depth, hed,
+    /// lineart, content and others (an unknown name lists all); several with commas. canny, tile and
+    /// content are found in the video; for the others it has to be their maps (--video-is-middle).
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) controlnet_name: Vec<DetectorKind>,
     /// Take the ControlNets from these folders or files, in the order of the names, instead of those
