@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::nearest;
 use crate::error::{Error, Result};
-use crate::prompt::template::PORTRAIT;
+use crate::prompt::template::{PORTRAIT, template_keys};
 
 /// The keys a task may have besides those that its prompt uses.
 pub const TASK_KEYS: [&str; 22] = [
@@ -257,11 +257,7 @@ fn number(value: &Value) -> Option<f64> {
 /// Checks that every key of `tasks` is a task's, or one that a prompt of the file reads.
 pub(super) fn check_keys(tasks: &[Map<String, Value>], origin: &str) -> Result<()> {
     let prompts = tasks.iter().filter_map(|task| task.get("prompt").and_then(Value::as_str));
-    let braced = |prompt: &'_ str| -> Vec<String> {
-        let pieces = prompt.split('{').skip(1);
-        pieces.filter_map(|piece| Some(piece.split_once('}')?.0.to_owned())).collect()
-    };
-    let mut known: BTreeSet<String> = prompts.flat_map(braced).collect();
+    let mut known: BTreeSet<String> = prompts.flat_map(template_keys).collect();
     if known.contains("") {
         known.extend(PORTRAIT.map(str::to_owned));
     }

@@ -101,11 +101,11 @@ pub fn fill_template(
     Ok(filled.iter().map(|text| normalise_commas(text)).collect())
 }
 
-/// The keys in braces in `prompt`; none if its braces are unbalanced.
+/// The keys in braces in `prompt`, an empty one for `{}`; none if its braces are unbalanced.
 pub fn template_keys(prompt: &str) -> Vec<String> {
     let key = |part| match part {
-        Part::Key(key) if !key.is_empty() => Some(key),
-        _ => None,
+        Part::Key(key) => Some(key),
+        Part::Text(_) => None,
     };
     parse(prompt).unwrap_or_default().into_iter().filter_map(key).collect()
 }

@@ -89,7 +89,7 @@ fn wrong_templates_say_why() {
 
 #[test]
 fn keys_of_a_template() {
-    assert_eq!(template_keys("{a} {{b}} {} {c}"), ["a", "c"]);
+    assert_eq!(template_keys("{a} {{b}} {} {c}"), ["a", "", "c"]);
     assert!(template_keys("{a").is_empty());
 }
 

@@ -55,7 +55,7 @@ fn help_names_every_group_and_the_defaults() {
         ("--video-guidance-scale", "3.5; mini: 2"),
         ("--context-frames", "12"),
         ("--context-overlap", "4"),
-        ("--img-weight", "0.001; mini: 0.45"),
+        ("--img-weight", "0.001; mini: 0.43"),
         ("--w-ind-noise", "0.5; mini: 1"),
         ("--output-dir", "results"),
         ("--negative-prompt", "V2; mini: none"),
