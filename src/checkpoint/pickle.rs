@@ -17,7 +17,7 @@ use super::pickled::{
 pub(super) const MAX_PROGRAM: usize = 8 << 20;
 
 /// Most values on the stack, in the memo, and containers in all. A tensor takes about eight
-/// containers, so this allows some 30 000 tensors, and a hostile file 150 MB of memory.
+/// containers, so this allows some 30 000 tensors.
 const MAX_ITEMS: usize = 1 << 18;
 
 /// What a program left: its result and the arena that the result points into.

@@ -2,8 +2,7 @@
 
 use burn::tensor::{BoolStore, DType};
 
-/// Most items ever put into containers: about 30 for each of 30 000 tensors. A hostile file takes less
-/// than 100 MB of memory for them.
+/// Most items ever put into containers: about 30 for each of 30 000 tensors.
 const MAX_CONTENTS: usize = 1 << 20;
 
 /// Most dimensions of a tensor: its shape is copied for each of its names.

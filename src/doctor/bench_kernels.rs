@@ -26,10 +26,11 @@ pub struct KernelTiming {
     pub gflop: Option<f64>,
     /// musev's operation: the shader, or on the CPU the fused loop. Milliseconds.
     pub musev_ms: f64,
-    /// The twin in plain tensor operations, where the device has the memory for it. Milliseconds.
+    /// The twin in plain tensor operations, where the device can run it: it may ask for more memory
+    /// than there is. Milliseconds.
     pub twin_ms: Option<f64>,
-    /// burn's own operation, where it has one that the twin does not already use, and the device the
-    /// memory for it. Milliseconds.
+    /// burn's own operation, where it has one that the twin does not already use, and the device can
+    /// run it. Milliseconds.
     pub burn_ms: Option<f64>,
 }
 

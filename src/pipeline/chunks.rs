@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::detectors::{Detector, DetectorKind, Resolutions};
 use crate::error::{Error, Result};
 use crate::media::{Filter, Frame, crop_resize, crop_resize_bilinear};
+use crate::pipeline::plan::skipped_by;
 use crate::pipeline::{Control, ControlInterval, Request, Sampling, Size};
 
 /// The video that another one is made of.
@@ -96,29 +97,18 @@ impl SourceVideo {
         Sampling { strength: if self.need_video2video { self.strength } else { 1.0 }, ..sampling }
     }
 
-    fn check_strength(&self, sampling: Sampling) -> Result<()> {
-        let strength = self.strength;
-        let wrong = |reason| Err(Error::request("source-strength", reason));
-        if !(strength > 0.0 && strength <= 1.0) {
-            return wrong(format!("{strength} is not above 0 and up to 1"));
-        }
-        if strength < 1.0 && !self.need_video2video {
-            let reason = "is for videos that go by the frames of another; add --need-video2video";
-            return wrong(format!("{strength} {reason}"));
-        }
-        match self.sampling(sampling).taken_steps() {
-            0 => wrong(format!(
-                "{strength} of {} steps is none; raise one or the other",
-                sampling.steps
-            )),
-            _ => Ok(()),
-        }
+    /// Checks the strength that `option` told for `sampling`.
+    pub(super) fn check_strength(&self, option: &'static str, sampling: Sampling) -> Result<()> {
+        let missing = "the video does not go by frames of another; add --need-video2video";
+        let missing = (!self.need_video2video).then_some(missing);
+        skipped_by(option, sampling, missing).map(drop)
     }
 
     /// Checks what does not depend on the clip; `given` says whether `shot` has a condition picture or
     /// needs none.
     pub(super) fn check(&self, shot: &Request, given: bool) -> Result<()> {
-        self.check_strength(shot.sampling)?;
+        let sampling = Sampling { strength: self.strength, ..shot.sampling };
+        self.check_strength("source-strength", sampling)?;
         if self.sample_rate == 0 {
             return Err(Error::request("sample-rate", "is 0; it has to be at least 1"));
         }

@@ -1,6 +1,6 @@
 //! First frames that have to be made: pictures, with the temporal layers skipped.
 
-use crate::pipeline::{ConditionFrames, Guidance, Mode, NoiseType, Request};
+use crate::pipeline::{ConditionFrames, Guidance, Mode, NoiseType, Request, Sampling};
 
 /// How a first frame is made when none is given.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,12 @@ impl Default for FirstFrame {
 }
 
 impl FirstFrame {
+    /// What `sampling` of a video is for its first frame, which is made or `redrawn`.
+    pub(super) fn sampling(&self, sampling: Sampling, redrawn: bool) -> Sampling {
+        let strength = if redrawn { self.redraw_strength } else { 1.0 };
+        Sampling { steps: self.steps, strength, ..sampling }
+    }
+
     /// The pictures that begin `shot`, as many as its frames, with `source` behind the noise.
     pub(super) fn still(&self, shot: Request, source: Option<ConditionFrames>) -> Request {
         let mut still = Request {
@@ -50,8 +56,7 @@ impl FirstFrame {
             ..shot
         };
         still.prompt.negative.clone_from(&self.negative);
-        still.sampling.steps = self.steps;
-        still.sampling.strength = if still.source.is_some() { self.redraw_strength } else { 1.0 };
+        still.sampling = self.sampling(still.sampling, still.source.is_some());
         still.sampling.noise.noise_type = NoiseType::Random;
         // The frames that the video follows begin with those of its first frames.
         let followed = still.controls.iter_mut().map(|control| &mut control.frames);

@@ -125,15 +125,27 @@ fn latent_side(option: &'static str, pixels: usize, vae_scale_factor: usize) -> 
 
 /// How many steps the strength of a request leaves out.
 fn skipped_steps(request: &Request) -> Result<usize> {
-    let Sampling { steps, strength, .. } = request.sampling;
-    let wrong = |reason| Err(Error::request("redraw-strength", reason));
+    let missing = "there are no frames to be made anew";
+    let missing = request.source.is_none().then_some(missing);
+    skipped_by("redraw-strength", request.sampling, missing)
+}
+
+/// How many steps are left out of `sampling` by the strength that `option` told; `missing` says why
+/// nothing can be kept.
+pub(super) fn skipped_by(
+    option: &'static str,
+    sampling: Sampling,
+    missing: Option<&str>,
+) -> Result<usize> {
+    let Sampling { steps, strength, .. } = sampling;
+    let wrong = |reason| Err(Error::request(option, reason));
     if !(strength > 0.0 && strength <= 1.0) {
         return wrong(format!("{strength} is not above 0 and up to 1"));
     }
-    if strength < 1.0 && request.source.is_none() {
-        return wrong(format!("{strength}, but there are no frames to be made anew"));
+    if let Some(missing) = missing.filter(|_| strength < 1.0) {
+        return wrong(format!("{strength}, but {missing}"));
     }
-    match request.sampling.taken_steps() {
+    match sampling.taken_steps() {
         0 => wrong(format!("{strength} of {steps} steps is none; raise one or the other")),
         taken => Ok(steps - taken),
     }

@@ -6,8 +6,7 @@ use crate::error::{Error, Result};
 use crate::media::{Video, match_video_to_first_frame};
 use crate::pipeline::watch::{Event, Watch, report};
 use crate::pipeline::{
-    ConditionFrames, Engine, FirstFrame, OwnPictures, Pipeline, Request, Sampling, Shot,
-    VisionCondition,
+    ConditionFrames, Engine, FirstFrame, OwnPictures, Pipeline, Request, Shot, VisionCondition,
 };
 use crate::random::Generator;
 
@@ -114,9 +113,8 @@ impl Pipeline {
 impl Text2Video {
     /// How many steps the first frame takes, if one is made or redrawn.
     pub fn first_frame_steps(&self) -> usize {
-        let FirstFrame { steps, redraw_strength, .. } = self.first_frame;
-        let strength = if self.shot.vision.is_some() { redraw_strength } else { 1.0 };
-        Sampling { steps, strength, ..self.shot.sampling }.taken_steps()
+        let redrawn = self.shot.vision.is_some();
+        self.first_frame.sampling(self.shot.sampling, redrawn).taken_steps()
     }
 
     /// Frames at the beginning of shot `index` that the one before has shown.

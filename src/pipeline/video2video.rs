@@ -4,9 +4,7 @@ use crate::error::{Error, Result};
 use crate::media::{Video, grid, grid_shape};
 use crate::pipeline::chunks::chunk_places;
 use crate::pipeline::plan::VAE_SCALE_FACTOR;
-use crate::pipeline::{
-    FirstFrame, Plan, Request, Sampling, SerialDenoise, SourceVideo, Text2Video,
-};
+use crate::pipeline::{Plan, Request, SerialDenoise, SourceVideo, Text2Video};
 
 /// What `video2video` makes.
 #[derive(Clone, Debug)]
@@ -73,9 +71,8 @@ impl Video2Video {
         if !self.makes_still() {
             return 0;
         }
-        let FirstFrame { steps, redraw_strength, .. } = self.base.first_frame;
-        let strength = if self.source.need_video2video { redraw_strength } else { 1.0 };
-        Sampling { steps, strength, ..self.base.shot.sampling }.taken_steps()
+        let Text2Video { first_frame, shot, .. } = &self.base;
+        first_frame.sampling(shot.sampling, self.source.need_video2video).taken_steps()
     }
 
     /// Whether the picture that begins the first chunk has to be made.
@@ -133,33 +130,11 @@ impl Video2Video {
             );
             return Err(Error::request("video-overlap", reason));
         }
-        self.check_still()?;
+        if self.makes_still() {
+            let sampling = self.base.first_frame.sampling(self.base.shot.sampling, true);
+            self.source.check_strength("redraw-strength", sampling)?;
+        }
         Plan::new(&self.planned(), VAE_SCALE_FACTOR).map(|_| ())
-    }
-
-    /// Checks the strength with which the first picture is made, where one is.
-    fn check_still(&self) -> Result<()> {
-        let strength = self.base.first_frame.redraw_strength;
-        let wrong = |reason: String| Err(Error::request("redraw-strength", reason));
-        if !self.makes_still() {
-            return Ok(());
-        }
-        if strength < 1.0 && !self.source.need_video2video {
-            return wrong(format!(
-                "{strength} is for videos that go by the frames of another; add \
-                 --need-video2video"
-            ));
-        }
-        if !(strength > 0.0 && strength <= 1.0) {
-            return wrong(format!("{strength} is not above 0 and up to 1"));
-        }
-        match self.first_frame_steps() {
-            0 => wrong(format!(
-                "{strength} of {} steps is none; raise one or the other",
-                self.base.first_frame.steps
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// Checks that the video is long enough for a chunk.

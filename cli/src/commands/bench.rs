@@ -101,7 +101,7 @@ fn tell_kernel(timing: &KernelTiming, device: &str, json: bool) -> anyhow::Resul
     let rate = timing.gflop.map(|gflop| format!("{:.0} GFLOP/s", 1e3 * gflop / timing.musev_ms));
     let twin = match timing.twin_ms {
         Some(twin) => format!("{:5.1} times its twin ({twin:.2} ms)", twin / timing.musev_ms),
-        None => "its twin does not fit this device".to_owned(),
+        None => "its twin fails on this device".to_owned(),
     };
     let other = timing.burn_ms.map(|burn| format!(", burn's own {burn:.2} ms"));
     writeln!(

@@ -25,7 +25,7 @@ pub(crate) struct Input {
     /// a key of the table (V1 to V5, Empty), or words [default: V2; mini: none]
     #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
     pub(crate) negative_prompt: Option<String>,
-    /// Avoid this in the video: a key or several words, as above.
+    /// Avoid this in the video: a key or words, as above.
     #[arg(long, value_name = "KEY|TEXT", allow_hyphen_values = true)]
     pub(crate) video_negative_prompt: Option<String>,
     /// Look keys of negative prompts up in this YAML table instead of the built-in one; `None`
