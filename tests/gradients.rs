@@ -129,6 +129,15 @@ fn conv2d_of_every_geometry() {
         let what = format!("{n} {channels}→{out} {h}x{w} {kernel} {geometry:?}");
         let check = if n * channels * h * w < 100 { compare_tiny } else { compare };
         check(&what, &operands, &|x| run(x, kernels::conv2d), &|x| run(x, reference::conv2d));
+        // No loop serves f64: there, as on graphics cards, it is a product while it is trained.
+        let plain = run(&operands, reference::conv2d);
+        let upstream = random(plain.dims()[0]);
+        let of = |op| gradients(&operands, &upstream, DType::F64, &|x| run(x, op));
+        let ((got, out), (want, wanted)) = (of(kernels::conv2d), of(reference::conv2d));
+        assert_close(&format!("{what}, as a product"), &out, &wanted);
+        for (got, want) in got.iter().zip(&want) {
+            assert_close(&format!("{what}, as a product, gradients"), got, want);
+        }
     }
 }
 

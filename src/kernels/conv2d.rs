@@ -61,6 +61,9 @@ pub fn conv2d(
             geometry,
         ));
     }
+    if x.device().is_autodiff() && !is_pointwise(&weight, geometry) {
+        return by_products(x, weight, bias, geometry);
+    }
     reference(x, weight, bias, geometry)
 }
 
@@ -139,6 +142,44 @@ pub fn reference(
     };
     let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
     module::conv2d(x, weight, Some(bias), options)
+}
+
+/// The same as one product of matrices for each picture, so that its gradients are products too. As
+/// a convolution, the gradient of the weights has windows as large as the pictures, which libraries
+/// are not made for.
+fn by_products(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    geometry: Conv2dGeometry,
+) -> Tensor<4> {
+    let Conv2dGeometry { stride, pad_begin, .. } = geometry;
+    let [n, c_in, h, w] = x.dims();
+    let [c_out, _, side, _] = weight.dims();
+    let shape = output_shape(&x.shape(), &weight.shape(), geometry);
+    let [_, _, out_h, out_w] = shape.dims();
+    // Rows, as columns, in steps of the stride and what is within one.
+    let steps = |out: usize| out + (side - 1) / stride;
+    let pad_end =
+        |out: usize, length: usize| (steps(out) * stride).saturating_sub(length + pad_begin);
+    let padding = (pad_begin, pad_end(out_w, w), pad_begin, pad_end(out_h, h));
+    let stepped = x
+        .pad(padding, PadMode::Constant(0.0))
+        .slice([0..n, 0..c_in, 0..steps(out_h) * stride, 0..steps(out_w) * stride])
+        .reshape([n, c_in, steps(out_h), stride, steps(out_w), stride]);
+    let along = |tap: usize, out: usize| {
+        let (step, within) = (tap / stride, tap % stride);
+        (step..step + out, within..within + 1)
+    };
+    let taps = (0..side * side).map(|tap| {
+        let (rows, row) = along(tap / side, out_h);
+        let (columns, column) = along(tap % side, out_w);
+        let seen = stepped.clone().slice([0..n, 0..c_in, rows, row, columns, column]);
+        seen.reshape([n, c_in, out_h * out_w])
+    });
+    let windows = Tensor::cat(taps.collect(), 1);
+    let weight = weight.permute([0, 2, 3, 1]).reshape([1, c_out, side * side * c_in]);
+    (weight.matmul(windows) + bias.reshape([1, c_out, 1])).reshape(shape)
 }
 
 fn is_pointwise(weight: &Tensor<4>, geometry: Conv2dGeometry) -> bool {

@@ -159,19 +159,21 @@ fn run<T: Task>(
         let begin = Instant::now();
         let mut draw = Draw::new(config.seed, step);
         let loss = task.loss(&model, &mut draw)?;
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        if !value.is_finite() {
-            let reason = format!("the loss is {value} at update {step}; lower the learning rate");
-            return Err(Error::config("optimizer.learning_rate", reason));
-        }
         let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
         let norm = clip_norm(&model, &mut gradients, config.optimizer.max_grad_norm);
         let learning_rate = config.optimizer.learning_rate_at(step, config.steps);
         model = optimizer.step(learning_rate, model, gradients);
         mean = averaged(mean, &model, config.optimizer.ema_decay_at(step));
+        // Only now: a device has much to do before anyone waits for it.
+        let loss = f64::from(loss.into_scalar::<f32>());
+        let gradient_norm = f64::from(norm.into_scalar::<f32>());
+        if !(loss + gradient_norm).is_finite() {
+            let reason = format!("the loss is {loss} at update {step}; lower the learning rate");
+            return Err(Error::config("optimizer.learning_rate", reason));
+        }
         step += 1;
         let seconds = begin.elapsed().as_secs_f64();
-        let record = Record { step, loss: value, gradient_norm: norm, learning_rate, seconds };
+        let record = Record { step, loss, gradient_norm, learning_rate, seconds };
         log.push(record)?;
         let stop = watch(TrainEvent::Step(record)).is_break();
         let last = stop || step == config.steps;

@@ -92,44 +92,42 @@ pub(super) fn numbered<M: Module>(module: M) -> M {
 }
 
 /// Scales the gradients down so that all together have at most `max_norm`, and returns the norm
-/// they had.
+/// they had, `[1]`; nothing is read from the device.
 pub(super) fn clip_norm<M: Module>(
     module: &M,
     gradients: &mut GradientsParams,
     max_norm: f64,
-) -> f64 {
-    let mut squares = Squares { gradients, sum: 0.0 };
+) -> Tensor<1> {
+    let mut squares = Squares { gradients, sums: Vec::new() };
     module.visit(&mut squares);
-    let norm = squares.sum.sqrt();
-    if norm > max_norm {
-        module.visit(&mut Scale { gradients, factor: max_norm / norm });
-    }
+    let norm = Tensor::cat(squares.sums, 0).sum().sqrt();
+    let factor = (norm.clone().recip() * max_norm).clamp_max(1.0);
+    module.visit(&mut Scale { gradients, factor });
     norm
 }
 
 struct Squares<'a> {
     gradients: &'a GradientsParams,
-    sum: f64,
+    sums: Vec<Tensor<1>>,
 }
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            let square = gradient.powi_scalar(2).sum().into_scalar::<f32>();
-            self.sum += f64::from(square);
+            self.sums.push(gradient.powi_scalar(2).sum());
         }
     }
 }
 
 struct Scale<'a> {
     gradients: &'a mut GradientsParams,
-    factor: f64,
+    factor: Tensor<1>,
 }
 
 impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor);
+            self.gradients.register(param.id, gradient * self.factor.clone().unsqueeze());
         }
     }
 }
