@@ -129,6 +129,17 @@ fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
     assert_eq!(log.lines().count(), 41, "{log}");
     assert!(studio.path("parts/curves.png").is_file());
 
+    let mut config = studio.config("autoencoder", "whole/checkpoint", "decoder", 2);
+    config.autoencoder.frozen_encoder = true;
+    run(&config, usize::MAX);
+    let [before, after] =
+        ["whole", "decoder"].map(|run| bytes(&studio.path(run).join("checkpoint/vae")));
+    for ((name, before), (_, after)) in before.iter().zip(&after) {
+        let of_decoder = name.starts_with("decoder") || name.starts_with("post_quant_conv");
+        assert!(of_decoder || before == after, "{name} is not of the decoder, but changed");
+    }
+    assert!(before != after, "the decoder was not trained");
+
     let config = studio.config("denoiser", "whole/checkpoint", "denoiser", 12);
     let denoiser = run(&config, usize::MAX);
     assert!(mean(&denoiser[9..]) < mean(&denoiser[..3]), "{:?}", losses(&denoiser));

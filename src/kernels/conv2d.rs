@@ -160,12 +160,12 @@ fn by_products(
     let [_, _, out_h, out_w] = shape.dims();
     // Rows, as columns, in steps of the stride and what is within one.
     let steps = |out: usize| out + (side - 1) / stride;
-    let pad_end =
-        |out: usize, length: usize| (steps(out) * stride).saturating_sub(length + pad_begin);
-    let padding = (pad_begin, pad_end(out_w, w), pad_begin, pad_end(out_h, h));
-    let stepped = x
-        .pad(padding, PadMode::Constant(0.0))
-        .slice([0..n, 0..c_in, 0..steps(out_h) * stride, 0..steps(out_w) * stride])
+    let [rows, columns] = [out_h, out_w].map(|out| steps(out) * stride);
+    let seen = |length: usize, all: usize| length.min(all - pad_begin);
+    let [inner_h, inner_w] = [seen(h, rows), seen(w, columns)];
+    let inner = [0..n, 0..c_in, pad_begin..pad_begin + inner_h, pad_begin..pad_begin + inner_w];
+    let stepped = Tensor::<4>::zeros([n, c_in, rows, columns], (&x.device(), x.dtype()))
+        .slice_assign(inner, x.slice([0..n, 0..c_in, 0..inner_h, 0..inner_w]))
         .reshape([n, c_in, steps(out_h), stride, steps(out_w), stride]);
     let along = |tap: usize, out: usize| {
         let (step, within) = (tap / stride, tap % stride);

@@ -166,11 +166,19 @@ pub struct AutoencoderConfig {
     pub log_weight: f64,
     /// Weight of the KL divergence a latent value.
     pub kl_weight: f64,
+    /// Train the decoder alone: latents stay what they are, and with them what was trained on them.
+    pub frozen_encoder: bool,
 }
 
 impl Default for AutoencoderConfig {
     fn default() -> Self {
-        Self { squared_weight: 1.0, absolute_weight: 0.1, log_weight: 0.0, kl_weight: 1e-6 }
+        Self {
+            squared_weight: 1.0,
+            absolute_weight: 0.1,
+            log_weight: 0.0,
+            kl_weight: 1e-6,
+            frozen_encoder: false,
+        }
     }
 }
 

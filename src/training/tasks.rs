@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::clips::Clips;
@@ -66,7 +67,12 @@ impl Task for AutoencoderTask<'_> {
     type Model = AutoencoderKL;
 
     fn build(&self, device: &Device) -> Result<AutoencoderKL> {
-        self.model.autoencoder(device)
+        let model = self.model.autoencoder(device)?;
+        if !self.config.autoencoder.frozen_encoder {
+            return Ok(model);
+        }
+        let decoder = ParamGroup::from_any_predicates(vec!["decoder", "post_quant_conv"]);
+        Ok(model.freeze_group(ParamGroup::all().exclude(decoder)))
     }
 
     fn restored(
@@ -91,9 +97,11 @@ impl Task for AutoencoderTask<'_> {
     fn write(&self, model: &AutoencoderKL, folder: &Path) -> Result<()> {
         self.model.copy_rest(folder, &["vae"])?;
         let folder = folder.join("vae");
-        let mut config: serde_json::Value = read_config(&folder)?;
-        config["scaling_factor"] = self.scaling_factor(model)?.into();
-        write_json(&folder.join("config.json"), &config)?;
+        if !self.config.autoencoder.frozen_encoder {
+            let mut config: serde_json::Value = read_config(&folder)?;
+            config["scaling_factor"] = self.scaling_factor(model)?.into();
+            write_json(&folder.join("config.json"), &config)?;
+        }
         write_weights(&folder, self.tensors(model))
     }
 
