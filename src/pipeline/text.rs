@@ -65,7 +65,19 @@ pub(crate) fn encode_chunks(
     device: &Device,
 ) -> Tensor<3> {
     let prompts: Vec<&PromptChunks> = chunked.negative.iter().chain([&chunked.prompt]).collect();
-    let count = chunked.prompt.windows.len();
+    encode_batch(model, &prompts, device)
+}
+
+/// Weighted states of prompts of equally many windows.
+///
+/// # Shapes
+/// - output: `[prompts, 77k, c]`
+pub(crate) fn encode_batch(
+    model: &CLIPTextModel,
+    prompts: &[&PromptChunks],
+    device: &Device,
+) -> Tensor<3> {
+    let count = prompts.first().map_or(0, |prompt| prompt.windows.len());
     let ids: Vec<i32> =
         prompts.iter().flat_map(|p| p.windows.iter().flatten()).map(|&id| id as i32).collect();
     let weights: Vec<f32> = prompts.iter().flat_map(|p| &p.weights).copied().collect();

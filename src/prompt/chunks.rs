@@ -73,12 +73,27 @@ pub fn chunk_prompts(
     negative: Option<&WeightedIds>,
     special: SpecialTokens,
 ) -> ChunkedPrompts {
-    let longest = prompt.ids.len().max(negative.map_or(0, |n| n.ids.len()));
-    let windows = longest.div_ceil(CAPACITY).clamp(1, MAX_WINDOWS);
+    let windows = windows_for([prompt].into_iter().chain(negative));
     ChunkedPrompts {
         prompt: chunk("prompt", prompt, windows, special),
         negative: negative.map(|n| chunk("negative prompt", n, windows, special)),
     }
+}
+
+/// Lays out prompts that are encoded together, in as many windows as the longest needs; otherwise as
+/// [`chunk_prompts`].
+///
+/// # Panics
+/// When a prompt has not one weight for each id.
+pub fn chunk_batch(prompts: &[WeightedIds], special: SpecialTokens) -> Vec<PromptChunks> {
+    let windows = windows_for(prompts);
+    prompts.iter().map(|prompt| chunk("prompt", prompt, windows, special)).collect()
+}
+
+/// Windows that the longest of `prompts` needs.
+fn windows_for<'a>(prompts: impl IntoIterator<Item = &'a WeightedIds>) -> usize {
+    let longest = prompts.into_iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
+    longest.div_ceil(CAPACITY).clamp(1, MAX_WINDOWS)
 }
 
 fn chunk(what: &str, prompt: &WeightedIds, windows: usize, special: SpecialTokens) -> PromptChunks {

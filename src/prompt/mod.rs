@@ -9,7 +9,9 @@ pub mod textual_inversion;
 pub mod tokenizer;
 pub mod weighting;
 
-pub use chunks::{ChunkedPrompts, PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
+pub use chunks::{
+    ChunkedPrompts, PromptChunks, SpecialTokens, WeightedIds, chunk_batch, chunk_prompts,
+};
 pub use template::{fill_template, template_keys};
 pub use textual_inversion::{EmbeddingVectors, Placeholders};
 pub use tokenizer::{ClipTokenizer, split_words};

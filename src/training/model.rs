@@ -16,9 +16,9 @@ use crate::media::write_file;
 use crate::models::clip::text::{self, CLIPTextConfig, CLIPTextModel};
 use crate::models::unet_3d::{self, UNet3DConditionModel, UNet3DConditionModelConfig};
 use crate::models::vae::{self, AutoencoderKL, AutoencoderKLConfig};
-use crate::pipeline::encode_chunks;
 use crate::pipeline::files::{origin, read_config};
-use crate::prompt::{ClipTokenizer, chunk_prompts};
+use crate::pipeline::{encode_batch, encode_chunks};
+use crate::prompt::{ClipTokenizer, chunk_batch, chunk_prompts};
 use crate::schedulers::SchedulerConfig;
 
 /// Name of the weights that are written into a part's folder.
@@ -227,8 +227,10 @@ impl Denoiser {
         captions: &[String],
         device: &Device,
     ) -> Result<Tensor<3>> {
-        let states = captions.iter().map(|caption| self.prompt(tokenizer, (caption, None), device));
-        Ok(Tensor::cat(states.collect::<Result<Vec<_>>>()?, 0))
+        let ids = captions.iter().map(|caption| tokenizer.encode_weighted(caption));
+        let chunks = chunk_batch(&ids.collect::<Result<Vec<_>>>()?, tokenizer.special_tokens());
+        let chunks: Vec<_> = chunks.iter().collect();
+        Ok(encode_batch(&self.text_encoder, &chunks, device))
     }
 
     /// The states of a prompt, below those of its negative prompt if it has one.

@@ -1,7 +1,7 @@
 //! Windows of 77 tokens.
 
 use musev::prompt::chunks::{CAPACITY, MAX_TOKENS, MAX_WINDOWS, WINDOW};
-use musev::prompt::{PromptChunks, SpecialTokens, WeightedIds, chunk_prompts};
+use musev::prompt::{PromptChunks, SpecialTokens, WeightedIds, chunk_batch, chunk_prompts};
 use proptest::prelude::*;
 
 const SPECIAL: SpecialTokens = SpecialTokens { bos: 99, eos: 100, pad: 98 };
@@ -33,6 +33,20 @@ fn the_longer_prompt_decides_the_number_of_windows() {
         assert_eq!(chunked.prompt.windows.len(), windows, "{prompt} and {negative} tokens");
         assert_eq!(chunked.negative.unwrap().windows.len(), windows);
     }
+}
+
+#[test]
+fn a_batch_has_the_windows_of_its_longest_prompt() {
+    let prompts = [tokens(3), tokens(160), tokens(80)];
+    let batch = chunk_batch(&prompts, SPECIAL);
+    let beside_the_longest =
+        prompts.each_ref().map(|prompt| chunk_prompts(prompt, Some(&prompts[1]), SPECIAL).prompt);
+    assert_eq!(batch, beside_the_longest);
+    assert_eq!(batch[0].windows.len(), 3);
+    assert_eq!(
+        chunk_batch(&[tokens(7)], SPECIAL),
+        [chunk_prompts(&tokens(7), None, SPECIAL).prompt]
+    );
 }
 
 #[test]
