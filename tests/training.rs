@@ -236,7 +236,7 @@ fn the_runs_that_are_shipped_can_be_read() {
             runs += 1;
         }
     }
-    assert_eq!(runs, 2);
+    assert_eq!(runs, 3);
     let scheduler = |model: &str| {
         fs::read_to_string(format!("configs/{model}/scheduler/scheduler_config.json")).unwrap()
     };

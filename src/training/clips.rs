@@ -159,6 +159,25 @@ pub(super) fn mirrored(mut frame: Frame) -> Frame {
     frame
 }
 
+/// `frame` with its channels in another order, and the values of each in a random part of their
+/// range, at least half of it.
+pub(super) fn recolored(mut frame: Frame, draw: &mut Draw) -> Frame {
+    const ORDERS: [[usize; 3]; 6] =
+        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let order = ORDERS[draw.below(ORDERS.len())];
+    let ranges = [(); 3].map(|()| {
+        let span = 128 + draw.below(128);
+        (draw.below(256 - span), span)
+    });
+    for pixel in frame.data.as_chunks_mut::<3>().0 {
+        let values = order.map(|channel| usize::from(pixel[channel]));
+        for ((to, value), (low, span)) in pixel.iter_mut().zip(values).zip(ranges) {
+            *to = (low + value * span / 255) as u8;
+        }
+    }
+    frame
+}
+
 /// The clips of the folder, by name: everything but captions and hidden files.
 fn clip_paths(config: &DataConfig) -> Result<Vec<PathBuf>> {
     let folder = &config.folder;
@@ -342,6 +361,25 @@ mod tests {
 
     use super::*;
     use crate::media::{Format, Video, encode};
+
+    #[test]
+    fn other_colours_keep_what_is_drawn() {
+        let mut draw = Draw::new(0, 0);
+        let drawn = Frame { width: 3, height: 1, data: vec![0, 0, 0, 255, 255, 255, 0, 0, 0] };
+        let mut seen = HashSet::new();
+        for _ in 0..50 {
+            let Frame { data, .. } = recolored(drawn.clone(), &mut draw);
+            assert_eq!(data[..3], data[6..], "what was alike is");
+            assert!((0..3).all(|i| data[3 + i] - data[i] >= 127), "{data:?}");
+            seen.insert(data);
+        }
+        assert!(seen.len() > 40, "{}", seen.len());
+        let red = Frame { width: 1, height: 1, data: vec![255, 0, 0] };
+        let strongest = |frame: Frame| (0..3).max_by_key(|&i| frame.data[i]);
+        let places: HashSet<_> =
+            (0..50).map(|_| strongest(recolored(red.clone(), &mut draw))).collect();
+        assert_eq!(places.len(), 3, "any channel can be the red one");
+    }
 
     #[test]
     fn captions_are_those_of_now() {

@@ -166,6 +166,9 @@ pub struct AutoencoderConfig {
     pub log_weight: f64,
     /// Weight of the KL divergence a latent value.
     pub kl_weight: f64,
+    /// Share of the pictures whose colours are changed: pictures that people bring stand before
+    /// other backgrounds than clips do.
+    pub recolored_share: f64,
     /// Train the decoder alone: latents stay what they are, and with them what was trained on them.
     pub frozen_encoder: bool,
 }
@@ -177,6 +180,7 @@ impl Default for AutoencoderConfig {
             absolute_weight: 0.1,
             log_weight: 0.0,
             kl_weight: 1e-6,
+            recolored_share: 0.0,
             frozen_encoder: false,
         }
     }
@@ -287,6 +291,7 @@ impl TrainConfig {
             ));
         }
         let shares = [
+            ("autoencoder.recolored_share", self.autoencoder.recolored_share),
             ("denoiser.distant_condition", self.denoiser.distant_condition),
             ("denoiser.text_dropout", self.denoiser.text_dropout),
             ("denoiser.stride_word_dropout", self.denoiser.stride_word_dropout),

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::clips::Clips;
+use super::clips::{Clips, recolored};
 use super::config::{Stage, TrainConfig};
 use super::draw::Draw;
 use super::files::write_json;
@@ -89,7 +89,13 @@ impl Task for AutoencoderTask<'_> {
     }
 
     fn loss(&self, model: &AutoencoderKL, draw: &mut Draw) -> Result<Tensor<1>> {
-        let frames = self.clips.pictures(self.config.batch_size, draw)?;
+        let share = self.config.autoencoder.recolored_share;
+        let mut frames = self.clips.pictures(self.config.batch_size, draw)?;
+        for frame in &mut frames {
+            if draw.happens(share) {
+                *frame = recolored(frame.clone(), draw);
+            }
+        }
         let images = image_tensor::from_frames(&frames, &self.device.clone().autodiff());
         Ok(autoencoder_loss(model, images, &self.config.autoencoder, &mut draw.noise()))
     }
