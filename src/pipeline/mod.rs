@@ -60,7 +60,9 @@ pub use shots::Text2Video;
 pub use single_file::{CONFIG_KEYS, SCHEDULER};
 pub use slot::Slot;
 pub use text::TextEncoder;
-pub(crate) use text::{encode_batch, encode_chunks};
+#[cfg(feature = "train")]
+pub(crate) use text::encode_batch;
+pub(crate) use text::encode_chunks;
 pub use video2video::{Transformed, Video2Video};
 pub use watch::{Event, Unwatched, Watch};
 pub use window::{Window, WindowSchedule};
