@@ -145,8 +145,7 @@ pub fn reference(
 }
 
 /// The same as one product of matrices for each picture, so that its gradients are products too. As
-/// a convolution, the gradient of the weights has windows as large as the pictures, which libraries
-/// are not made for.
+/// a convolution, the gradient of the weights has windows as large as the pictures.
 fn by_products(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -161,8 +160,7 @@ fn by_products(
     // Rows, as columns, in steps of the stride and what is within one.
     let steps = |out: usize| out + (side - 1) / stride;
     let [rows, columns] = [out_h, out_w].map(|out| steps(out) * stride);
-    let seen = |length: usize, all: usize| length.min(all - pad_begin);
-    let [inner_h, inner_w] = [seen(h, rows), seen(w, columns)];
+    let [inner_h, inner_w] = [h.min(rows - pad_begin), w.min(columns - pad_begin)];
     let inner = [0..n, 0..c_in, pad_begin..pad_begin + inner_h, pad_begin..pad_begin + inner_w];
     let stepped = Tensor::<4>::zeros([n, c_in, rows, columns], (&x.device(), x.dtype()))
         .slice_assign(inner, x.slice([0..n, 0..c_in, 0..inner_h, 0..inner_w]))

@@ -159,9 +159,9 @@ pub(super) fn mirrored(mut frame: Frame) -> Frame {
     frame
 }
 
-/// `frame` with its channels in another order, and the values of each in a random part of their
-/// range, at least half of it.
-pub(super) fn recolored(mut frame: Frame, draw: &mut Draw) -> Frame {
+/// Brings the channels of `frame` into another order, and the values of each into a random part of
+/// their range, at least half of it.
+pub(super) fn recolor(frame: &mut Frame, draw: &mut Draw) {
     const ORDERS: [[usize; 3]; 6] =
         [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let order = ORDERS[draw.below(ORDERS.len())];
@@ -175,7 +175,6 @@ pub(super) fn recolored(mut frame: Frame, draw: &mut Draw) -> Frame {
             *to = (low + value * span / 255) as u8;
         }
     }
-    frame
 }
 
 /// The clips of the folder, by name: everything but captions and hidden files.
@@ -368,16 +367,20 @@ mod tests {
         let drawn = Frame { width: 3, height: 1, data: vec![0, 0, 0, 255, 255, 255, 0, 0, 0] };
         let mut seen = HashSet::new();
         for _ in 0..50 {
-            let Frame { data, .. } = recolored(drawn.clone(), &mut draw);
+            let mut frame = drawn.clone();
+            recolor(&mut frame, &mut draw);
+            let data = frame.data;
             assert_eq!(data[..3], data[6..], "what was alike is");
             assert!((0..3).all(|i| data[3 + i] - data[i] >= 127), "{data:?}");
             seen.insert(data);
         }
         assert!(seen.len() > 40, "{}", seen.len());
-        let red = Frame { width: 1, height: 1, data: vec![255, 0, 0] };
-        let strongest = |frame: Frame| (0..3).max_by_key(|&i| frame.data[i]);
-        let places: HashSet<_> =
-            (0..50).map(|_| strongest(recolored(red.clone(), &mut draw))).collect();
+        let strongest = |_| {
+            let mut red = Frame { width: 1, height: 1, data: vec![255, 0, 0] };
+            recolor(&mut red, &mut draw);
+            (0..3).max_by_key(|&i| red.data[i])
+        };
+        let places: HashSet<_> = (0..50).map(strongest).collect();
         assert_eq!(places.len(), 3, "any channel can be the red one");
     }
 

@@ -168,7 +168,10 @@ fn run<T: Task>(
         let loss = f64::from(loss.into_scalar::<f32>());
         let gradient_norm = f64::from(norm.into_scalar::<f32>());
         if !(loss + gradient_norm).is_finite() {
-            let reason = format!("the loss is {loss} at update {step}; lower the learning rate");
+            let reason = format!(
+                "at update {step} the loss is {loss} and the gradients' norm {gradient_norm}; lower \
+                 the learning rate"
+            );
             return Err(Error::config("optimizer.learning_rate", reason));
         }
         step += 1;

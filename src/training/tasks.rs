@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::clips::{Clips, recolored};
+use super::clips::{Clips, recolor};
 use super::config::{Stage, TrainConfig};
 use super::draw::Draw;
 use super::files::write_json;
@@ -93,7 +93,7 @@ impl Task for AutoencoderTask<'_> {
         let mut frames = self.clips.pictures(self.config.batch_size, draw)?;
         for frame in &mut frames {
             if draw.happens(share) {
-                *frame = recolored(frame.clone(), draw);
+                recolor(frame, draw);
             }
         }
         let images = image_tensor::from_frames(&frames, &self.device.clone().autodiff());
