@@ -54,7 +54,8 @@ pub(super) struct Clips {
     pub(super) training: Vec<usize>,
     /// Places in `clips` of the others.
     pub(super) held_out: Vec<usize>,
-    mirror: bool,
+    /// Whether half of what is trained on is mirrored.
+    pub(super) mirror: bool,
     frames: Mutex<File>,
     path: PathBuf,
 }
@@ -128,9 +129,9 @@ impl Clips {
         Ok(data.chunks_exact(bytes).map(frame).collect())
     }
 
-    /// From how many sides a frame is seen: as it is, and mirrored where that is wanted.
-    pub(super) fn sides(&self) -> usize {
-        1 + usize::from(self.mirror)
+    /// The place in `clips` of the one with the frame that stands at `frame` among all.
+    pub(super) fn clip_of(&self, frame: usize) -> usize {
+        self.clips.partition_point(|clip| clip.first + clip.frames <= frame)
     }
 
     /// Whether `clip` is to be mirrored this time.

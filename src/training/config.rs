@@ -206,6 +206,10 @@ pub struct DenoiserConfig {
     pub distant_condition: f64,
     /// Share of clips without their caption, for guidance.
     pub text_dropout: f64,
+    /// Share of the clips in other colours, the same ones for a clip at all times: pictures that
+    /// people bring stand before other backgrounds than clips do. Single pictures keep theirs, for
+    /// captions name colours.
+    pub recolored_share: f64,
     /// Share of updates on single pictures without condition and temporal layers: first frames
     /// from a prompt. The stage `motion` has none.
     pub image_share: f64,
@@ -227,6 +231,7 @@ impl Default for DenoiserConfig {
             stride_word_dropout: 0.3,
             distant_condition: 0.3,
             text_dropout: 0.1,
+            recolored_share: 0.0,
             image_share: 0.1,
             noise: Noise::default(),
             timestep_shift: 1.0,
@@ -295,6 +300,7 @@ impl TrainConfig {
             ("denoiser.distant_condition", self.denoiser.distant_condition),
             ("denoiser.text_dropout", self.denoiser.text_dropout),
             ("denoiser.stride_word_dropout", self.denoiser.stride_word_dropout),
+            ("denoiser.recolored_share", self.denoiser.recolored_share),
             ("denoiser.image_share", self.denoiser.image_share),
             ("optimizer.final_share", self.optimizer.final_share),
             ("optimizer.ema_decay", self.optimizer.ema_decay),

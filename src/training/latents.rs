@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData, f16};
 use rayon::prelude::*;
 
 use super::Told;
-use super::clips::{Clip, Clips, mirrored};
+use super::clips::{Clip, Clips, mirrored, recolor};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
 use crate::error::{Error, Result};
@@ -16,59 +16,99 @@ use crate::models::vae::AutoencoderKL;
 
 /// Frames read at once.
 const AT_ONCE: usize = 16;
+/// Seed of the other colours of clips.
+const COLOURS: u64 = 0;
 
-/// Latents of every frame of a set, in its order: of each frame as it is, then mirrored if clips are.
+/// Latents of every frame of a set, in its order, of each from all its sides: as it is, then mirrored
+/// if clips are; then, if clips are recoloured, both again in the clip's other colours.
 pub(super) struct Latents {
     values: Vec<f16>,
+    sides: Sides,
     /// `[c, h, w]` of one frame.
     shape: [usize; 3],
 }
 
+/// From which sides each frame is seen.
+#[derive(Clone, Copy)]
+struct Sides {
+    mirrored: bool,
+    recolored: bool,
+}
+
 /// Clips of one update.
 pub(super) struct Batch {
-    /// `[b, c, 1 + t, h, w]`: the condition frame, then the clip.
+    /// `[b, c, 1 + t, h, w]`: the condition frame, then the clip; of pictures `[b, c, 1, h, w]`.
     pub(super) clean: Tensor<5>,
     /// What each clip shows.
     pub(super) captions: Vec<String>,
 }
 
+impl Sides {
+    fn count(self) -> usize {
+        (1 + usize::from(self.mirrored)) * (1 + usize::from(self.recolored))
+    }
+
+    /// Where a side stands among those of a frame.
+    fn place(self, mirrored: bool, recolored: bool) -> usize {
+        usize::from(mirrored) + usize::from(recolored) * (1 + usize::from(self.mirrored))
+    }
+
+    /// `frame` of the clip with number `clip` from all sides.
+    fn of(self, frame: Frame, clip: usize) -> Vec<Frame> {
+        let mut frames = vec![frame];
+        if self.mirrored {
+            frames.push(mirrored(frames[0].clone()));
+        }
+        if self.recolored {
+            let other = frames.clone().into_iter().map(|mut frame| {
+                // All frames of a clip in the same colours.
+                recolor(&mut frame, &mut Draw::new(COLOURS, clip));
+                frame
+            });
+            frames.extend(other.collect::<Vec<_>>());
+        }
+        frames
+    }
+}
+
 impl Latents {
-    /// The latents of all frames of `clips`, made with `vae`, which is on
-    /// `device`, unless that was done before. `told`
-    /// hears how many frames are encoded.
+    /// The latents of all frames of `clips`, for training by `config`, made with `vae`, which is on
+    /// `device`, unless that was done before. `told` hears how many frames are encoded.
     ///
     /// # Errors
     /// When a file cannot be read or written, or `told` wants no more.
     pub(super) fn open(
         clips: &Clips,
+        config: &DenoiserConfig,
         (vae, device): (&AutoencoderKL, &Device),
-        cache: &Path,
-        told: &mut Told,
+        (cache, told): (&Path, &mut Told),
     ) -> Result<Self> {
+        let sides = Sides { mirrored: clips.mirror, recolored: config.recolored_share > 0.0 };
         let side = clips.size / vae.downscale();
         let shape = [vae.latent_channels(), side, side];
         let path = cache.join("latents.bin");
         if path.is_file() {
             let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
             let values: Vec<f16> = bytemuck::pod_collect_to_vec(&bytes);
-            let whole = clips.sides() * clips.total_frames() * shape.iter().product::<usize>();
+            let whole = sides.count() * clips.total_frames() * shape.iter().product::<usize>();
             // Latents of another autoencoder, or of other clips, begin with other values.
-            let first = encode(clips, (vae, device), 0, 1)?;
+            let first = encode((clips, sides), (vae, device), 0, 1)?;
             if values.len() == whole && are_near(&values[..first.len()], &first) {
-                return Ok(Self { values, shape });
+                return Ok(Self { values, sides, shape });
             }
         }
-        let values = encode_all(clips, (vae, device), told)?;
+        let values = encode_all((clips, sides), (vae, device), told)?;
         write_file(&path, bytemuck::cast_slice(&values))?;
-        Ok(Self { values, shape })
+        Ok(Self { values, sides, shape })
     }
 
-    /// Random clips that are trained on, as the pipeline will ask for them.
+    /// Random clips that are trained on, as the pipeline will ask for them; with `pictures` their first
+    /// frames alone.
     pub(super) fn clips(
         &self,
         clips: &Clips,
         config: &DenoiserConfig,
-        (count, draw): (usize, &mut Draw),
+        (count, pictures, draw): (usize, bool, &mut Draw),
         device: &Device,
     ) -> Batch {
         let [c, h, w] = self.shape;
@@ -82,13 +122,16 @@ impl Latents {
             captions.push(caption(clip, config, speed, draw));
             let shape = [length - 1, config.strides[speed]];
             let frames = choose(clip.frames, shape, config.distant_condition, draw);
-            let side = usize::from(clips.mirrors(clip, draw));
-            let place = |at: &usize| clips.sides() * (clip.first + at) + side;
+            let recolored =
+                self.sides.recolored && !pictures && draw.happens(config.recolored_share);
+            let side = self.sides.place(clips.mirrors(clip, draw), recolored);
+            let place = |at: &usize| self.sides.count() * (clip.first + at) + side;
             self.extend_with(&mut values, frames.iter().map(place));
         }
         // Frames first in memory, channels first in the tensor.
         let clean = TensorData::new(values, [count, length, c, h, w]);
-        Batch { clean: Tensor::<5>::from_data(clean, device).swap_dims(1, 2), captions }
+        let clean = Tensor::<5>::from_data(clean, device).swap_dims(1, 2);
+        Batch { clean: if pictures { clean.narrow(2, 1, 1) } else { clean }, captions }
     }
 
     fn extend_with(&self, values: &mut Vec<f32>, places: impl Iterator<Item = usize>) {
@@ -135,7 +178,7 @@ fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) 
 }
 
 fn encode_all(
-    clips: &Clips,
+    (clips, sides): (&Clips, Sides),
     encoder: (&AutoencoderKL, &Device),
     told: &mut Told,
 ) -> Result<Vec<f16>> {
@@ -143,7 +186,7 @@ fn encode_all(
     let mut values = Vec::new();
     for first in (0..total).step_by(AT_ONCE) {
         let count = AT_ONCE.min(total - first);
-        values.extend(encode(clips, encoder, first, count)?);
+        values.extend(encode((clips, sides), encoder, first, count)?);
         told(first + count, total)?;
     }
     Ok(values)
@@ -157,13 +200,15 @@ fn are_near(left: &[f16], right: &[f16]) -> bool {
 /// Scaled latents of `count` frames, each from all its sides. Each is encoded alone, so that it does
 /// not depend on the others by as much as rounding.
 fn encode(
-    clips: &Clips,
+    (clips, sides): (&Clips, Sides),
     (vae, device): (&AutoencoderKL, &Device),
     first: usize,
     count: usize,
 ) -> Result<Vec<f16>> {
-    let sides = |frame: Frame| [frame.clone(), mirrored(frame)].into_iter().take(clips.sides());
-    let frames: Vec<Frame> = clips.read(first, count)?.into_iter().flat_map(sides).collect();
+    let frames: Vec<Frame> = (first..)
+        .zip(clips.read(first, count)?)
+        .flat_map(|(at, frame)| sides.of(frame, clips.clip_of(at)))
+        .collect();
     let latents = |frame: Frame| -> Vec<f16> {
         let mean = vae.encode(image_tensor::from_frames(&[frame], device)).mean;
         let scaled = (mean * vae.scaling_factor()).into_data();
@@ -175,6 +220,24 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_is_seen_from_all_its_sides() {
+        let frame = Frame { width: 2, height: 1, data: vec![0, 0, 0, 255, 120, 30] };
+        let both = Sides { mirrored: true, recolored: true };
+        let seen = both.of(frame.clone(), 7);
+        let at = |mirrored, recolored| &seen[both.place(mirrored, recolored)];
+        assert_eq!((seen.len(), both.count()), (4, 4));
+        assert_eq!(*at(false, false), frame);
+        assert_eq!(*at(true, false), mirrored(frame.clone()));
+        assert_ne!(*at(false, true), frame);
+        assert_eq!(*at(true, true), mirrored(at(false, true).clone()));
+
+        let colours = Sides { mirrored: false, recolored: true };
+        let other = |clip| colours.of(frame.clone(), clip)[colours.place(false, true)].clone();
+        assert_eq!(other(7), *at(false, true), "a clip has one set of other colours");
+        assert_ne!(other(7), other(8));
+    }
 
     #[test]
     fn only_clips_that_are_too_short_begin_again() {

@@ -141,7 +141,8 @@ impl<'a> DenoiserTask<'a> {
         }
         let vae = model.autoencoder(device)?;
         let told = &mut |done, of| heard(watch, TrainEvent::Encoded { done, of });
-        let latents = Latents::open(&clips, (&vae, device), &config.data.cache, told)?;
+        let cache = &config.data.cache;
+        let latents = Latents::open(&clips, &config.denoiser, (&vae, device), (cache, told))?;
         let (tokenizer, scheduler) = (model.tokenizer()?, model.scheduler()?);
         let noise = NoiseSchedule::new(&scheduler);
         // A clip is made as it was trained on.
@@ -178,12 +179,10 @@ impl Task for DenoiserTask<'_> {
         let count = self.config.batch_size;
         // Pictures have no motion to learn.
         let pictures = self.config.stage != Stage::Motion && draw.happens(config.image_share);
-        let conditioned = !pictures;
         let Batch { clean, captions } =
-            self.latents.clips(&self.clips, config, (count, draw), &device);
-        let clean = if conditioned { clean } else { clean.narrow(2, 1, 1) };
+            self.latents.clips(&self.clips, config, (count, pictures, draw), &device);
         let text = model.text(&self.sampler.tokenizer, &captions, &device)?;
-        let batch = DenoiserBatch { clean, text, conditioned };
+        let batch = DenoiserBatch { clean, text, conditioned: !pictures };
         self.noise.loss(&model.unet, batch, config, draw)
     }
 
