@@ -28,7 +28,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let with_pipeline = [&BELOW_PIPELINE[..], &["pipeline"]].concat();
     BTreeMap::from([
         ("checkpoint", vec!["files"]),
-        ("config", vec!["files", "hub", "prompt"]),
+        ("config", vec!["files", "hub", "prompt", "schedulers"]),
         ("convert", with_pipeline.clone()),
         ("detectors", vec!["checkpoint", "image_tensor", "media", "nn"]),
         ("device", vec![]),

@@ -7,6 +7,7 @@ use std::path::Path;
 use burn::tensor::Tensor;
 use musev::pipeline::noise::{Noise, NoiseType};
 use musev::random::{Generator, Rng};
+use musev::schedulers::Step;
 use safetensors::SafeTensors;
 
 /// What the issue allows; PyTorch's vectorised functions are approximations.
@@ -154,7 +155,7 @@ fn adding_no_noise_advances_a_generator_as_drawing_does() {
         let noise = Noise { noise_type, ..Noise::default() };
         let (mut drawn, mut skipped) = (Generator::new(rng, 5), Generator::new(rng, 5));
         noise.draw(shape, &mut drawn, &device);
-        let latents = noise.add(Tensor::ones(shape, &device), 0.0, &mut skipped);
+        let latents = noise.add(Tensor::ones(shape, &device), &Step::default(), None, &mut skipped);
         assert_eq!(values(latents), [1.0; 12]);
         assert_eq!(drawn.normal(&[9]), skipped.normal(&[9]));
     }
@@ -171,6 +172,30 @@ fn an_image_is_mixed_in_only_where_it_is_wanted() {
     };
     assert_eq!(with(None), [1.0; 6]);
     assert_close(&with(Some(0.25)), &[2.0 + 0.75f32.sqrt(); 6], "mixed noise", 1e-6);
+}
+
+#[test]
+fn fresh_noise_has_the_image_only_where_that_is_kept() {
+    let device = common::device();
+    let shape = [1, 2, 3, 1, 1];
+    let image = Tensor::<5>::ones([1, 2, 2, 1, 1], &device) * 4.0;
+    let step = Step { noise: 0.5, noise_mean: 0.75, ..Step::default() };
+    let drawn = Generator::new(Rng::TorchCpu, 5).normal(&shape);
+    let added = |keep_img_weight, image| {
+        let noise = Noise {
+            noise_type: NoiseType::Random,
+            img_weight: Some(0.36),
+            keep_img_weight,
+            ..Noise::default()
+        };
+        let generator = &mut Generator::new(Rng::TorchCpu, 5);
+        values(noise.add(Tensor::ones(shape, &device), &step, image, generator))
+    };
+    let plain: Vec<f32> = drawn.iter().map(|z| 1.0 + 0.5 * z).collect();
+    assert_close(&added(false, Some(&image)), &plain, "as the original's", 1e-6);
+    assert_close(&added(true, None), &plain, "without an image", 1e-6);
+    let with: Vec<f32> = drawn.iter().map(|z| 1.0 + 0.8 * 0.5 * z + 0.6 * 0.75 * 4.0).collect();
+    assert_close(&added(true, Some(&image)), &with, "with its share", 1e-6);
 }
 
 #[test]

@@ -63,13 +63,50 @@ proptest! {
             let kept = scheduler.keeps(index).unwrap_or_default();
             for value in [
                 scheduler.timesteps()[index], scheduler.input_scale(index), step.linear.sample,
-                step.linear.output, step.noise, step.kept, kept.sample, kept.output,
+                step.linear.output, step.noise, step.noise_mean, step.kept, kept.sample, kept.output,
             ] {
                 prop_assert!(value.is_finite(), "{:?} at {}: {:?}", kind, index, step);
             }
         }
         prop_assert_eq!(scheduler.step(0).kept, 0.0);
         prop_assert!(scheduler.keeps(count - 1).is_none());
+    }
+
+    /// What a sampler adds with fresh noise keeps the noise's mean as strong as the next step expects.
+    #[test]
+    fn a_mean_of_the_noise_stays_in_it(
+        kind in prop::sample::select(vec![
+            SchedulerKind::EulerAncestral,
+            SchedulerKind::Ddim,
+            SchedulerKind::Ddpm,
+            SchedulerKind::Lcm,
+        ]),
+        steps in 2usize..=50,
+        eta in 0.0..=1.0,
+    ) {
+        let config = SchedulerConfig {
+            prediction_type: PredictionType::Epsilon,
+            // Of these spacings the steps of DDPM and DDIM end where the next begins.
+            timestep_spacing: Some(TimestepSpacing::Leading),
+            ..SchedulerConfig::stable_diffusion()
+        };
+        let scheduler = config.init(kind, steps, if kind == SchedulerKind::Ddim { eta } else { 0.0 }).unwrap();
+        let device = common::device();
+        let one = Tensor::<5>::ones([1; 5], &device);
+        let mean = |index| {
+            let noised = scheduler.add_noise(one.clone() * 0.0, one.clone(), index);
+            f64::from(noised.into_scalar::<f32>())
+        };
+        for index in 0..scheduler.timesteps().len() - 1 {
+            let step = scheduler.step(index);
+            // Of nothing but this mean the model predicts it.
+            let left = step.linear.sample * mean(index) + step.linear.output;
+            let wanted = mean(index + 1);
+            prop_assert!(
+                (left + step.noise_mean - wanted).abs() < 1e-5 * (1.0 + wanted),
+                "{:?} at {}: {} + {} for {}", kind, index, left, step.noise_mean, wanted
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::yaml;
 use crate::error::Result;
 use crate::files::Files;
+use crate::schedulers::SchedulerKind;
 
 /// Name of the file, in the folder of a whole model.
 pub const SETTINGS_FILE: &str = "settings.yaml";
@@ -24,12 +25,16 @@ pub struct ModelSettings {
     pub fps: f64,
     /// Denoising steps of the video.
     pub steps: usize,
+    /// Which sampler takes them.
+    pub scheduler: SchedulerKind,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
     /// Share of a frame's own noise in the variance of the noise.
     pub w_ind_noise: f64,
     /// Share of the picture in the initial noise.
     pub img_weight: f64,
+    /// Whether noise that is added later has that share too.
+    pub keep_img_weight: bool,
     /// Denoising steps of a first frame that is made.
     pub num_inference_steps: usize,
     /// Guidance of a first frame that is made.
@@ -45,9 +50,11 @@ impl Default for ModelSettings {
             height: None,
             fps: 4.0,
             steps: 10,
+            scheduler: SchedulerKind::default(),
             video_guidance_scale: 3.5,
             w_ind_noise: 0.5,
             img_weight: 1e-3,
+            keep_img_weight: false,
             num_inference_steps: 30,
             guidance_scale: 7.5,
             negative_prompt: "V2".to_owned(),

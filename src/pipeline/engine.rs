@@ -108,8 +108,8 @@ impl Engine {
         for index in 0..steps {
             state = denoiser.step(state, index, serial, watch)?;
             if scheduler.draws_noise(index) {
-                let share = scheduler.step(index).noise;
-                state.latents = noise.add(state.latents, share, generator);
+                let (step, condition) = (scheduler.step(index), conditioning.vision.as_ref());
+                state.latents = noise.add(state.latents, &step, condition, generator);
             }
             state.latents = serial.latents(index + 1, state.latents);
             self.finish_step(&state.latents, index, steps, watch).await?;
@@ -188,18 +188,19 @@ impl Engine {
         let shape = [1, self.vae.latent_channels(), plan.frames, height, width];
         let noise = request.sampling.noise;
         let drawn = noise.draw(shape, generator, &self.device);
+        let mixed = match &conditioning.vision {
+            // The original keeps the picture out of the noise on given frames.
+            Some(condition) if request.source.is_none() || noise.keep_img_weight => {
+                noise.with_image(drawn, condition.clone())
+            }
+            _ => drawn,
+        };
         match &request.source {
             Some(frames) => {
                 let clean = self.encode(frames, request.size, crop_resize_bilinear);
-                scheduler.add_noise(clean, drawn, 0)
+                scheduler.add_noise(clean, mixed, 0)
             }
-            None => {
-                let mixed = match &conditioning.vision {
-                    Some(condition) => noise.with_image(drawn, condition.clone()),
-                    None => drawn,
-                };
-                mixed * scheduler.init_noise_sigma()
-            }
+            None => mixed * scheduler.init_noise_sigma(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::random::Generator;
+use crate::schedulers::Step;
 
 /// Whether the frames of a clip share a part of their noise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,11 +58,19 @@ pub struct Noise {
     /// Share of the condition frames' mean in the variance of the first noise, 0 to 1; `None` keeps
     /// it out. Default 0.001.
     pub img_weight: Option<f64>,
+    /// Whether the noise that some samplers add after a step has that share too, as noise did that a
+    /// model was trained on. Default false: the original's has not.
+    pub keep_img_weight: bool,
 }
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { noise_type: NoiseType::default(), w_ind_noise: 0.5, img_weight: Some(1e-3) }
+        Self {
+            noise_type: NoiseType::default(),
+            w_ind_noise: 0.5,
+            img_weight: Some(1e-3),
+            keep_img_weight: false,
+        }
     }
 }
 
@@ -96,22 +105,34 @@ impl Noise {
         }
     }
 
-    /// `latents` with fresh noise, `share` times as strong. `generator` advances whatever the
-    /// share.
+    /// `latents` with the fresh noise of `step`, which `generator` draws whatever its share.
     ///
     /// # Shapes
     /// - `latents`, output: `[b, c, t, h, w]`
-    pub fn add(&self, latents: Tensor<5>, share: f64, generator: &mut Generator) -> Tensor<5> {
+    /// - `condition_latents`: `[b, c, n, h, w]`
+    pub fn add(
+        &self,
+        latents: Tensor<5>,
+        step: &Step,
+        condition_latents: Option<&Tensor<5>>,
+        generator: &mut Generator,
+    ) -> Tensor<5> {
         let shape = latents.dims();
-        if share == 0.0 {
+        if step.noise == 0.0 {
             if self.noise_type == NoiseType::VideoFusion {
                 generator.normal(&one_frame(shape));
             }
             generator.normal(&shape);
             return latents;
         }
-        let noise = self.draw(shape, generator, &latents.device());
-        latents + noise * share
+        let noise = self.draw(shape, generator, &latents.device()) * step.noise;
+        match (condition_latents, self.img_weight) {
+            (Some(condition), Some(weight)) if self.keep_img_weight => {
+                let mean = condition.clone().mean_dim(2) * (weight.sqrt() * step.noise_mean);
+                latents + noise * (1.0 - weight).sqrt() + mean
+            }
+            _ => latents + noise,
+        }
     }
 
     /// `noise` with the mean of the condition frames mixed in, if this noise is to have it.

@@ -146,9 +146,11 @@ pub struct Sampling {
 impl Sampling {
     /// What suits a model, with the noise of `seed`.
     pub fn of(settings: &ModelSettings, seed: u64) -> Self {
-        let ModelSettings { w_ind_noise, img_weight, .. } = *settings;
-        let noise = Noise { w_ind_noise, img_weight: Some(img_weight), ..Noise::default() };
-        Self { steps: settings.steps, seed, noise, ..Self::default() }
+        let ModelSettings { steps, scheduler, w_ind_noise, img_weight, keep_img_weight, .. } =
+            *settings;
+        let img_weight = Some(img_weight);
+        let noise = Noise { w_ind_noise, img_weight, keep_img_weight, ..Noise::default() };
+        Self { steps, scheduler, seed, noise, ..Self::default() }
     }
 
     /// How many steps are taken of given frames: `strength` of all, rounded down as diffusers does.

@@ -22,6 +22,7 @@ impl Request {
             "eta": sampling.eta,
             "video_guidance_scale": self.guidance.scale,
             "img_weight": sampling.noise.img_weight,
+            "keep_img_weight": sampling.noise.keep_img_weight,
             "w_ind_noise": sampling.noise.w_ind_noise,
             "seed": sampling.seed,
             "rng": sampling.rng,

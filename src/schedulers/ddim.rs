@@ -45,6 +45,7 @@ impl Scheduler for DDIMScheduler {
             linear: process.original(timestep) * before.sqrt()
                 + process.epsilon(timestep) * direction,
             noise: deviation,
+            noise_mean: (1.0 - before).sqrt() - direction,
             kept: 0.0,
         }
     }

@@ -47,6 +47,7 @@ impl Scheduler for DDPMScheduler {
             linear: self.strides.process.original(timestep) * original
                 + LinearUpdate::SAMPLE * sample,
             noise: if timestep > 0 { variance.sqrt() } else { 0.0 },
+            noise_mean: (1.0 - before).sqrt() - sample * (1.0 - alpha).sqrt(),
             kept: 0.0,
         }
     }

@@ -102,8 +102,8 @@ impl Scheduler for DPMSolverMultistepScheduler {
             / before;
         Step {
             linear: linear + self.process.original(from) * derivative,
-            noise: 0.0,
             kept: -derivative,
+            ..Step::default()
         }
     }
 

@@ -49,6 +49,7 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
         Step {
             linear: sigmas::euler_step(self.prediction_type, self.sigmas[index], down),
             noise: up.sqrt(),
+            noise_mean: self.sigmas[index + 1] - down,
             kept: 0.0,
         }
     }

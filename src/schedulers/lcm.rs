@@ -43,12 +43,14 @@ impl Scheduler for LCMScheduler {
     fn step(&self, index: usize) -> Step {
         let scaled = self.timesteps[index] * self.timestep_scaling;
         let norm = scaled.mul_add(scaled, SIGMA_DATA * SIGMA_DATA);
+        let skip = SIGMA_DATA * SIGMA_DATA / norm;
         let denoised = self.process.original(self.timestep(index)) * (scaled / norm.sqrt())
-            + LinearUpdate::SAMPLE * (SIGMA_DATA * SIGMA_DATA / norm);
+            + LinearUpdate::SAMPLE * skip;
         match self.timesteps.get(index + 1) {
             Some(&next) => {
                 let [signal, noise] = self.process.shares(next as usize);
-                Step { linear: denoised * signal, noise, kept: 0.0 }
+                let left = signal * skip * self.process.shares(self.timestep(index))[1];
+                Step { linear: denoised * signal, noise, noise_mean: noise - left, kept: 0.0 }
             }
             None => denoised.into(),
         }

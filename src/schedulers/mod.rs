@@ -94,6 +94,9 @@ pub struct Step {
     pub linear: LinearUpdate,
     /// Factor of fresh noise.
     pub noise: f64,
+    /// Factor of the noise's mean in what is added with fresh noise, if noise has a mean: what `linear`
+    /// leaves of it is that much less than the next step expects.
+    pub noise_mean: f64,
     /// Factor of what the step before kept.
     pub kept: f64,
 }

@@ -17,6 +17,7 @@ mod model;
 mod muon;
 mod objective;
 mod optimizer;
+mod resumable;
 mod sample;
 mod state;
 mod tasks;

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 
 use super::config::{OptimizerConfig, OptimizerKind};
 use super::muon::Muon;
+use super::resumable::Resumable;
 
 /// AdamW's denominator; small, for branches of a network begin with tiny gradients.
 const EPSILON: f32 = 1e-8;
@@ -19,14 +20,16 @@ pub(super) fn optimizer<M: Module>(config: &OptimizerConfig, module: &M) -> Modu
         .with_beta_2(config.beta_2)
         .with_epsilon(EPSILON)
         .with_weight_decay(config.weight_decay)
-        .init();
+        .build();
+    let all = ModuleOptimizer::from(Resumable(adam_w));
     match config.kind {
-        OptimizerKind::AdamW => adam_w,
+        OptimizerKind::AdamW => all,
         OptimizerKind::Muon => {
             let mut matrices = Matrices::default();
             module.visit(&mut matrices);
             let group = ParamGroup::from_ids(matrices.ids);
-            adam_w.with_group(group, Muon::new(f64::from(config.weight_decay)), None)
+            let muon = Muon::new(f64::from(config.weight_decay));
+            all.with_group(group, Resumable(muon), None)
         }
     }
 }

@@ -148,7 +148,12 @@ impl<'a> DenoiserTask<'a> {
         // A clip is made as it was trained on.
         let Noise { w_ind_noise, img_weight, .. } = config.denoiser.noise;
         let img_weight = img_weight.unwrap_or(0.0);
-        let settings = ModelSettings { w_ind_noise, img_weight, ..model.settings().clone() };
+        let settings = ModelSettings {
+            w_ind_noise,
+            img_weight,
+            keep_img_weight: true,
+            ..model.settings().clone()
+        };
         let sampler = Sampler { vae, tokenizer, scheduler, settings, device: device.clone() };
         Ok(Self { config, device, model, clips, latents, noise, sampler })
     }

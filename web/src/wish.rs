@@ -27,7 +27,7 @@ pub(crate) struct Wish {
     #[serde(default)]
     guidance: Option<f64>,
     #[serde(default)]
-    scheduler: SchedulerKind,
+    scheduler: Option<SchedulerKind>,
     seed: u64,
     #[serde(default)]
     pub(crate) preview: bool,
@@ -56,6 +56,7 @@ impl Wish {
             height: self.height.or(model.height),
             fps,
             steps: self.steps.unwrap_or(model.steps),
+            scheduler: self.scheduler.unwrap_or(model.scheduler),
             video_guidance_scale: self.guidance.unwrap_or(model.video_guidance_scale),
             // For the video and for a first frame that is made, as --negative-prompt.
             negative_prompt: negative_prompt.clone(),
@@ -68,9 +69,7 @@ impl Wish {
             defaults.video.shot.window =
                 Window { schedule: WindowSchedule::Uniform, ..Window::default() };
         }
-        let sampling = &mut defaults.video.shot.sampling;
-        sampling.seed = self.seed;
-        sampling.scheduler = self.scheduler;
+        defaults.video.shot.sampling.seed = self.seed;
         let task = Task { prompt: self.prompt.clone(), ..Task::default() };
         let pictures: Vec<_> = picture.into_iter().map(|picture| picture.frame).collect();
         Ok(defaults.prepare(&task, pictures)?.remove(0))

@@ -29,9 +29,11 @@ pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings
         height: whole(args.motion.height).or(model.height),
         fps: args.output.fps.unwrap_or(model.fps),
         steps: whole(sampling.steps).unwrap_or(model.steps),
+        scheduler: sampling.scheduler.unwrap_or(model.scheduler),
         video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
         w_ind_noise: sampling.w_ind_noise.unwrap_or(model.w_ind_noise),
         img_weight: sampling.img_weight.unwrap_or(model.img_weight),
+        keep_img_weight: model.keep_img_weight,
         num_inference_steps: whole(first_frame.num_inference_steps)
             .unwrap_or(model.num_inference_steps),
         guidance_scale: first_frame.guidance_scale.unwrap_or(model.guidance_scale),
@@ -72,7 +74,6 @@ pub(crate) fn defaults(
     video.shot.guidance.end = sampling.video_guidance_scale_end;
     video.shot.guidance.method = sampling.video_guidance_scale_method;
     video.shot.sampling.rng = sampling.rng;
-    video.shot.sampling.scheduler = sampling.scheduler;
     video.shot.sampling.eta = sampling.eta;
     let noise = &mut video.shot.sampling.noise;
     noise.noise_type = sampling.noise_type;

@@ -57,6 +57,7 @@ fn its_settings_are_those_that_the_help_tells() {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for (option, value) in [
         ("--steps", settings.steps.to_string()),
+        ("--scheduler", settings.scheduler.to_string()),
         ("--fps", settings.fps.to_string()),
         ("--num-inference-steps", settings.num_inference_steps.to_string()),
         ("--guidance-scale", settings.guidance_scale.to_string()),

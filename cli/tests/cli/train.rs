@@ -85,3 +85,33 @@ fn bad_data_folders_are_refused() {
     sandbox.refuses(&small, &["99 tokens are too few"]);
     sandbox.refuses(&["train", "fetch", "picture.png"], &["cannot create picture.png"]);
 }
+
+/// What the optimiser remembers is read onto the device that is trained on, and no other is asked for.
+#[test]
+fn a_run_goes_on_where_there_is_no_gpu() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("clips/square")).unwrap();
+    std::fs::rename(sandbox.path("picture.png"), sandbox.path("clips/square/0.png")).unwrap();
+    sandbox.write("clips/square.txt", "a square");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/train/mini");
+    let train = |steps: usize| {
+        let config = format!(
+            "stage: autoencoder\nmodel: {model}\noutput: out\n\
+             data: {{folder: clips, cache: cache, size: 32, max_frames: 1}}\n\
+             steps: {steps}\nbatch_size: 1\noptimizer: {{kind: muon}}\nsample_every: 0\n"
+        );
+        sandbox.write("run.yaml", config);
+        let mut command = sandbox.command(&["train", "run.yaml", "--device", "cpu"]);
+        // Vulkan and OpenGL find no driver.
+        for variable in ["VK_ICD_FILENAMES", "VK_DRIVER_FILES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(variable, sandbox.path("none"));
+        }
+        let output = command.output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains(&format!("{steps} update")), "{said}");
+    };
+    train(1);
+    train(2);
+    let log = std::fs::read_to_string(sandbox.path("out/log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 3, "{log}");
+}

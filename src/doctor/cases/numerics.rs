@@ -34,6 +34,7 @@ pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Compar
         noise_type: run.noise_type.unwrap_or(NoiseType::Random),
         w_ind_noise: run.w_ind_noise.unwrap_or_default(),
         img_weight: None,
+        ..Noise::default()
     };
     let (inputs, outputs) = (case.inputs()?, case.outputs()?);
     let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
@@ -56,9 +57,9 @@ pub(super) async fn scheduler(case: &Case, device: &Device) -> Result<Vec<Compar
         let output: Tensor<5> = model_outputs.clone().narrow(0, index, 1).squeeze_dim(0);
         let predicted = (output, counter.clone());
         state = state.advanced(scheduler.as_ref(), index, predicted, None);
-        let share = scheduler.step(index).noise;
-        if share != 0.0 {
-            state.latents = noise.add(state.latents, share, &mut generator);
+        let step = scheduler.step(index);
+        if step.noise != 0.0 {
+            state.latents = noise.add(state.latents, &step, None, &mut generator);
         }
         samples.push(state.latents.clone());
     }

@@ -205,6 +205,7 @@ fn request(inputs: &Tensors, run: &Run, device: &Device) -> Result<Request> {
         w_ind_noise: run.w_ind_noise.unwrap_or_default(),
         // The recorded runs mix the condition into fused noise only.
         img_weight: if fused { run.img_weight } else { None },
+        ..Noise::default()
     };
     let control = |(i, &scale): (usize, &f64)| {
         let condition = given(&format!("control_condition_images.{i}"))?.unwrap_or_default();

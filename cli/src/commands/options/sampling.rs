@@ -10,7 +10,7 @@ use super::values::{count, finite, part, share};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Sampling {
-    /// Denoise the video in this many steps [default: 10; mini: 12]
+    /// Denoise the video in this many steps [default: 10; mini: 40]
     #[arg(
         long,
         value_name = "N",
@@ -20,18 +20,18 @@ pub(crate) struct Sampling {
     )]
     pub(crate) steps: Option<u32>,
     /// Take the steps with this sampler: euler, euler_ancestral, ddim, ddpm, dpmsolver_multistep
-    /// (DPM++ 2M) or lcm (for models distilled to few steps).
+    /// (DPM++ 2M) or lcm (for models distilled to few steps)
+    /// [default: euler; mini: euler_ancestral]
     #[arg(
         long,
         value_name = "NAME",
-        default_value_t = SchedulerKind::Euler,
         default_value_ifs = [
-            ("lcm_model_cfg_path", ArgPredicate::IsPresent, "lcm"),
-            ("lcm_model_name", ArgPredicate::Equals("None".into()), "euler"),
-            ("lcm_model_name", ArgPredicate::IsPresent, "lcm"),
+            ("lcm_model_cfg_path", ArgPredicate::IsPresent, Some("lcm")),
+            ("lcm_model_name", ArgPredicate::Equals("None".into()), None),
+            ("lcm_model_name", ArgPredicate::IsPresent, Some("lcm")),
         ]
     )]
-    pub(crate) scheduler: SchedulerKind,
+    pub(crate) scheduler: Option<SchedulerKind>,
     /// Add this share of fresh noise in every step of ddim, 0 to 1.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
     pub(crate) eta: f64,
@@ -42,7 +42,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "NAME", default_value_t = Rng::TorchCuda)]
     pub(crate) rng: Rng,
     /// Follow the prompts this strongly in the first step; up to 1 the negative one is unused
-    /// [default: 3.5; mini: 2]
+    /// [default: 3.5; mini: 1]
     #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) video_guidance_scale: Option<f64>,
     /// Follow the prompts this strongly in the last step; without it as in the first.
@@ -58,7 +58,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.43]
+    /// [default: 0.001; mini: 0.32]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
