@@ -86,7 +86,7 @@ proptest! {
     ) {
         let config = SchedulerConfig {
             prediction_type: PredictionType::Epsilon,
-            // Of these spacings the steps of DDPM and DDIM end where the next begins.
+            // So spaced, the steps of DDPM and DDIM end where the next ones begin.
             timestep_spacing: Some(TimestepSpacing::Leading),
             ..SchedulerConfig::stable_diffusion()
         };

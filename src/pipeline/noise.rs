@@ -126,13 +126,13 @@ impl Noise {
             return latents;
         }
         let noise = self.draw(shape, generator, &latents.device()) * step.noise;
-        match (condition_latents, self.img_weight) {
-            (Some(condition), Some(weight)) if self.keep_img_weight => {
-                let mean = condition.clone().mean_dim(2) * (weight.sqrt() * step.noise_mean);
-                latents + noise * (1.0 - weight).sqrt() + mean
+        let noise = match condition_latents {
+            Some(condition) if self.keep_img_weight => {
+                self.with_image(noise, condition.clone() * step.noise_mean)
             }
-            _ => latents + noise,
-        }
+            _ => noise,
+        };
+        latents + noise
     }
 
     /// `noise` with the mean of the condition frames mixed in, if this noise is to have it.

@@ -60,12 +60,11 @@ impl Sides {
             frames.push(mirrored(frames[0].clone()));
         }
         if self.recolored {
-            let other = frames.clone().into_iter().map(|mut frame| {
+            frames.extend_from_within(..);
+            for frame in &mut frames[self.place(false, true)..] {
                 // All frames of a clip in the same colours.
-                recolor(&mut frame, &mut Draw::new(COLOURS, clip));
-                frame
-            });
-            frames.extend(other.collect::<Vec<_>>());
+                recolor(frame, &mut Draw::new(COLOURS, clip));
+            }
         }
         frames
     }
