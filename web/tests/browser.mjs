@@ -101,8 +101,11 @@ export async function compare(page, files) {
       const frames = [];
       const count = Math.round(video.duration * 12);
       for (let index = 0; index < count; index++) {
+        // A busy machine has found the place before it shows the picture there.
+        const shown = new Promise((shown) => video.requestVideoFrameCallback(shown));
         video.currentTime = (index + 0.5) / 12;
         await new Promise((sought) => { video.onseeked = sought; });
+        await Promise.race([shown, new Promise((late) => setTimeout(late, 1000))]);
         context.drawImage(video, 0, 0);
         frames.push(context.getImageData(0, 0, canvas.width, canvas.height).data);
       }
