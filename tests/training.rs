@@ -144,6 +144,23 @@ fn stages_follow_each_other_and_a_stopped_run_goes_on_as_if_it_had_not_been() {
     let denoiser = run(&config, usize::MAX);
     assert!(mean(&denoiser[9..]) < mean(&denoiser[..3]), "{:?}", losses(&denoiser));
 
+    let latents = || fs::read(studio.path("cache/latents.bin")).unwrap();
+    let as_they_are = latents();
+    let mut config = studio.config("denoiser", "whole/checkpoint", "views", 2);
+    (config.denoiser.views, config.denoiser.reversed_share) = (2, 0.5);
+    run(&config, usize::MAX);
+    let seen = latents();
+    assert_eq!(seen.len(), 2 * as_they_are.len());
+    // Three clips of eight frames.
+    let of_frame = as_they_are.len() / 24;
+    for (two, one) in seen.chunks(2 * of_frame).zip(as_they_are.chunks(of_frame)) {
+        assert!(two[..of_frame] == *one && two[of_frame..] != *one, "a frame, then its other view");
+    }
+    config.data.mirror = false;
+    config.output = studio.path("unmirrored");
+    run(&config, usize::MAX);
+    assert!(latents() != seen, "latents of other views were kept");
+
     let mut config = studio.config("motion", "denoiser/checkpoint", "motion", 2);
     // Pictures have no motion: the stage has none, whatever their share.
     config.denoiser.image_share = 1.0;
@@ -216,6 +233,8 @@ fn configurations_that_cannot_be_carried_out_are_refused() {
     assert!(refused("ema_decay: 0.5", "ema_decay: 1.5").contains("ema_decay"));
     assert!(refused("frames: 3", "frames: 3, min_frames: 4").contains("min_frames"));
     assert!(refused("frames: 3", "frames: 3, timestep_shift: 0").contains("timestep_shift"));
+    assert!(refused("frames: 3", "frames: 3, views: 0").contains("denoiser.views"));
+    assert!(refused("frames: 3", "frames: 3, reversed_share: 2").contains("reversed_share"));
 
     // No autoencoder to make latents with.
     let error = refusal(&studio.config("denoiser", "tiny/base", "out", 1));

@@ -14,6 +14,7 @@ use super::Told;
 use super::config::DataConfig;
 use super::draw::Draw;
 use super::files::{create_folder, remove_file, write_json};
+use super::views::mirrored;
 use crate::error::{Error, Result};
 use crate::media::{Filter, Frame, Staged, crop_resize, read_video};
 use crate::training::emoji;
@@ -134,9 +135,9 @@ impl Clips {
         self.clips.partition_point(|clip| clip.first + clip.frames <= frame)
     }
 
-    /// Whether `clip` is to be mirrored this time.
-    pub(super) fn mirrors(&self, clip: &Clip, draw: &mut Draw) -> bool {
-        self.mirror && !is_one_sided(&clip.caption) && draw.happens(0.5)
+    /// Whether `clip` may be mirrored.
+    pub(super) fn may_mirror(&self, clip: &Clip) -> bool {
+        self.mirror && !is_one_sided(&clip.caption)
     }
 
     /// Single frames of clips that are trained on, some of them mirrored.
@@ -145,36 +146,10 @@ impl Clips {
             .map(|_| {
                 let clip = &self.clips[self.training[draw.below(self.training.len())]];
                 let frame = self.read(clip.first + draw.below(clip.frames), 1)?.remove(0);
-                Ok(if self.mirrors(clip, draw) { mirrored(frame) } else { frame })
+                let mirror = self.may_mirror(clip) && draw.happens(0.5);
+                Ok(if mirror { mirrored(frame) } else { frame })
             })
             .collect()
-    }
-}
-
-/// `frame` turned left to right.
-pub(super) fn mirrored(mut frame: Frame) -> Frame {
-    for row in frame.data.chunks_exact_mut(3 * frame.width) {
-        let pixels = row.as_chunks_mut::<3>().0;
-        pixels.reverse();
-    }
-    frame
-}
-
-/// Brings the channels of `frame` into another order, and the values of each into a random part of
-/// their range, at least half of it.
-pub(super) fn recolor(frame: &mut Frame, draw: &mut Draw) {
-    const ORDERS: [[usize; 3]; 6] =
-        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    let order = ORDERS[draw.below(ORDERS.len())];
-    let ranges = [(); 3].map(|()| {
-        let span = 128 + draw.below(128);
-        (draw.below(256 - span), span)
-    });
-    for pixel in frame.data.as_chunks_mut::<3>().0 {
-        let values = order.map(|channel| usize::from(pixel[channel]));
-        for ((to, value), (low, span)) in pixel.iter_mut().zip(values).zip(ranges) {
-            *to = (low + value * span / 255) as u8;
-        }
     }
 }
 
@@ -268,7 +243,7 @@ fn indexed(
     }
     create_folder(&config.cache)?;
     // While the frames are replaced there is no index of them. Latents of the old ones (`latents.rs`)
-    // may look like those of the new ones: it compares their number and the first frame's.
+    // may look like those of the new ones: it compares a few.
     remove_file(&index_path)?;
     remove_file(&config.cache.join("latents.bin"))?;
     let clips = decode_all(paths, config, frames, told)?;
@@ -361,29 +336,6 @@ mod tests {
 
     use super::*;
     use crate::media::{Format, Video, encode};
-
-    #[test]
-    fn other_colours_keep_what_is_drawn() {
-        let mut draw = Draw::new(0, 0);
-        let drawn = Frame { width: 3, height: 1, data: vec![0, 0, 0, 255, 255, 255, 0, 0, 0] };
-        let mut seen = HashSet::new();
-        for _ in 0..50 {
-            let mut frame = drawn.clone();
-            recolor(&mut frame, &mut draw);
-            let data = frame.data;
-            assert_eq!(data[..3], data[6..], "what was alike is");
-            assert!((0..3).all(|i| data[3 + i] - data[i] >= 127), "{data:?}");
-            seen.insert(data);
-        }
-        assert!(seen.len() > 40, "{}", seen.len());
-        let strongest = |_| {
-            let mut red = Frame { width: 1, height: 1, data: vec![255, 0, 0] };
-            recolor(&mut red, &mut draw);
-            (0..3).max_by_key(|&i| red.data[i])
-        };
-        let places: HashSet<_> = (0..50).map(strongest).collect();
-        assert_eq!(places.len(), 3, "any channel can be the red one");
-    }
 
     #[test]
     fn captions_are_those_of_now() {

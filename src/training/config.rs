@@ -86,8 +86,9 @@ pub struct DataConfig {
     pub max_frames: usize,
     /// Use only this many clips, the first by name; all without it.
     pub max_clips: Option<usize>,
-    /// Whether half of what is trained on is turned left to right, but for clips whose caption
-    /// tells the sides apart, or what is read from one to the other.
+    /// Whether half of the pictures that are trained on, and of the other views of clips, are turned
+    /// left to right, but for clips whose caption tells the sides apart, or what is read from one to
+    /// the other.
     #[serde(default = "yes")]
     pub mirror: bool,
 }
@@ -206,10 +207,12 @@ pub struct DenoiserConfig {
     pub distant_condition: f64,
     /// Share of clips without their caption, for guidance.
     pub text_dropout: f64,
-    /// Share of the clips in other colours, the same ones for a clip at all times: pictures that
-    /// people bring stand before other backgrounds than clips do. Single pictures keep theirs, for
-    /// captions name colours.
-    pub recolored_share: f64,
+    /// From how many views each clip is seen: first as it is; then moved, mirrored, and in other
+    /// colours, each view in its own way. A denoiser that sees only the first learns the clips by
+    /// heart. Single pictures are seen as they are, for captions name colours.
+    pub views: usize,
+    /// Share of clips that run backwards.
+    pub reversed_share: f64,
     /// Share of updates on single pictures without condition and temporal layers: first frames
     /// from a prompt. The stage `motion` has none.
     pub image_share: f64,
@@ -231,7 +234,8 @@ impl Default for DenoiserConfig {
             stride_word_dropout: 0.3,
             distant_condition: 0.3,
             text_dropout: 0.1,
-            recolored_share: 0.0,
+            views: 1,
+            reversed_share: 0.0,
             image_share: 0.1,
             noise: Noise::default(),
             timestep_shift: 1.0,
@@ -278,6 +282,7 @@ impl TrainConfig {
             ("data.keep_every", self.data.keep_every),
             ("data.max_frames", self.data.max_frames),
             ("denoiser.frames", self.denoiser.frames),
+            ("denoiser.views", self.denoiser.views),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("`{key}` is 0; it must be at least 1"));
@@ -300,7 +305,7 @@ impl TrainConfig {
             ("denoiser.distant_condition", self.denoiser.distant_condition),
             ("denoiser.text_dropout", self.denoiser.text_dropout),
             ("denoiser.stride_word_dropout", self.denoiser.stride_word_dropout),
-            ("denoiser.recolored_share", self.denoiser.recolored_share),
+            ("denoiser.reversed_share", self.denoiser.reversed_share),
             ("denoiser.image_share", self.denoiser.image_share),
             ("optimizer.final_share", self.optimizer.final_share),
             ("optimizer.ema_decay", self.optimizer.ema_decay),

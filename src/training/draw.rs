@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::random::{self, Generator};
 
 /// The choices of one update.
+#[derive(Clone)]
 pub(super) struct Draw(ChaCha8Rng);
 
 impl Draw {
@@ -20,6 +21,11 @@ impl Draw {
     /// A number below `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
+    }
+
+    /// A number in `least..=most`.
+    pub(super) fn between(&mut self, [least, most]: [f64; 2]) -> f64 {
+        self.0.random_range(least..=most)
     }
 
     /// Whether something of this probability happens.

@@ -6,9 +6,10 @@ use burn::tensor::{Device, Tensor, TensorData, f16};
 use rayon::prelude::*;
 
 use super::Told;
-use super::clips::{Clip, Clips, mirrored, recolor};
+use super::clips::{Clip, Clips};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
+use super::views::View;
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::media::{Frame, write_file};
@@ -16,23 +17,15 @@ use crate::models::vae::AutoencoderKL;
 
 /// Frames read at once.
 const AT_ONCE: usize = 16;
-/// Seed of the other colours of clips.
-const COLOURS: u64 = 0;
+/// Clips that kept latents are tried on.
+const TRIED: usize = 16;
 
-/// Latents of every frame of a set, in its order, of each from all its sides: as it is, then mirrored
-/// if clips are; then, if clips are recoloured, both again in the clip's other colours.
+/// Latents of every frame of a set, in its order, of each from all its views.
 pub(super) struct Latents {
     values: Vec<f16>,
-    sides: Sides,
+    views: usize,
     /// `[c, h, w]` of one frame.
     shape: [usize; 3],
-}
-
-/// From which sides each frame is seen.
-#[derive(Clone, Copy)]
-struct Sides {
-    mirrored: bool,
-    recolored: bool,
 }
 
 /// Clips of one update.
@@ -41,33 +34,6 @@ pub(super) struct Batch {
     pub(super) clean: Tensor<5>,
     /// What each clip shows.
     pub(super) captions: Vec<String>,
-}
-
-impl Sides {
-    fn count(self) -> usize {
-        (1 + usize::from(self.mirrored)) * (1 + usize::from(self.recolored))
-    }
-
-    /// Where a side stands among those of a frame.
-    fn place(self, mirrored: bool, recolored: bool) -> usize {
-        usize::from(mirrored) + usize::from(recolored) * (1 + usize::from(self.mirrored))
-    }
-
-    /// `frame` of the clip with number `clip` from all sides.
-    fn of(self, frame: Frame, clip: usize) -> Vec<Frame> {
-        let mut frames = vec![frame];
-        if self.mirrored {
-            frames.push(mirrored(frames[0].clone()));
-        }
-        if self.recolored {
-            frames.extend_from_within(..);
-            for frame in &mut frames[self.place(false, true)..] {
-                // All frames of a clip in the same colours.
-                recolor(frame, &mut Draw::new(COLOURS, clip));
-            }
-        }
-        frames
-    }
 }
 
 impl Latents {
@@ -82,23 +48,23 @@ impl Latents {
         (vae, device): (&AutoencoderKL, &Device),
         (cache, told): (&Path, &mut Told),
     ) -> Result<Self> {
-        let sides = Sides { mirrored: clips.mirror, recolored: config.recolored_share > 0.0 };
+        let views = config.views;
         let side = clips.size / vae.downscale();
         let shape = [vae.latent_channels(), side, side];
         let path = cache.join("latents.bin");
         if path.is_file() {
             let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
             let values: Vec<f16> = bytemuck::pod_collect_to_vec(&bytes);
-            let whole = sides.count() * clips.total_frames() * shape.iter().product::<usize>();
-            // Latents of another autoencoder, or of other clips, begin with other values.
-            let first = encode((clips, sides), (vae, device), 0, 1)?;
-            if values.len() == whole && are_near(&values[..first.len()], &first) {
-                return Ok(Self { values, sides, shape });
+            let of_frame = views * shape.iter().product::<usize>();
+            if values.len() == clips.total_frames() * of_frame
+                && are_of(&values, (clips, views), (vae, device))?
+            {
+                return Ok(Self { values, views, shape });
             }
         }
-        let values = encode_all((clips, sides), (vae, device), told)?;
+        let values = encode_all((clips, views), (vae, device), told)?;
         write_file(&path, bytemuck::cast_slice(&values))?;
-        Ok(Self { values, sides, shape })
+        Ok(Self { values, views, shape })
     }
 
     /// Random clips that are trained on, as the pipeline will ask for them; with `pictures` their first
@@ -121,11 +87,13 @@ impl Latents {
             captions.push(caption(clip, config, speed, draw));
             let shape = [length - 1, config.strides[speed]];
             let frames = choose(clip.frames, shape, config.distant_condition, draw);
-            let recolored =
-                self.sides.recolored && !pictures && draw.happens(config.recolored_share);
-            let side = self.sides.place(clips.mirrors(clip, draw), recolored);
-            let place = |at: &usize| self.sides.count() * (clip.first + at) + side;
-            self.extend_with(&mut values, frames.iter().map(place));
+            let backwards = draw.happens(config.reversed_share);
+            let view = if pictures { 0 } else { draw.below(self.views) };
+            let places = frames.iter().map(|&at| {
+                let at = if backwards { clip.frames - 1 - at } else { at };
+                self.views * (clip.first + at) + view
+            });
+            self.extend_with(&mut values, places);
         }
         // Frames first in memory, channels first in the tensor.
         let clean = TensorData::new(values, [count, length, c, h, w]);
@@ -177,7 +145,7 @@ fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) 
 }
 
 fn encode_all(
-    (clips, sides): (&Clips, Sides),
+    (clips, views): (&Clips, usize),
     encoder: (&AutoencoderKL, &Device),
     told: &mut Told,
 ) -> Result<Vec<f16>> {
@@ -185,10 +153,27 @@ fn encode_all(
     let mut values = Vec::new();
     for first in (0..total).step_by(AT_ONCE) {
         let count = AT_ONCE.min(total - first);
-        values.extend(encode((clips, sides), encoder, first, count)?);
+        values.extend(encode((clips, views), encoder, first, count)?);
         told(first + count, total)?;
     }
     Ok(values)
+}
+
+/// Whether `values`, of the right number, are what would be encoded now: tried on a few clips, which
+/// tells another autoencoder, other clips, and other views.
+fn are_of(
+    values: &[f16],
+    (clips, views): (&Clips, usize),
+    encoder: (&AutoencoderKL, &Device),
+) -> Result<bool> {
+    for clip in clips.clips.iter().step_by(clips.clips.len().div_ceil(TRIED)) {
+        let now = encode((clips, views), encoder, clip.first, 1)?;
+        let kept = &values[clip.first * now.len()..][..now.len()];
+        if !are_near(kept, &now) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether they are the same but for the rounding of the device that made them.
@@ -196,47 +181,32 @@ fn are_near(left: &[f16], right: &[f16]) -> bool {
     left.iter().zip(right).all(|(left, right)| (left.to_f32() - right.to_f32()).abs() < 0.02)
 }
 
-/// Scaled latents of `count` frames, each from all its sides. Each is encoded alone, so that it does
+/// Scaled latents of `count` frames, each from all its views. Each is encoded alone, so that it does
 /// not depend on the others by as much as rounding.
 fn encode(
-    (clips, sides): (&Clips, Sides),
+    (clips, views): (&Clips, usize),
     (vae, device): (&AutoencoderKL, &Device),
     first: usize,
     count: usize,
 ) -> Result<Vec<f16>> {
-    let frames: Vec<Frame> = (first..)
-        .zip(clips.read(first, count)?)
-        .flat_map(|(at, frame)| sides.of(frame, clips.clip_of(at)))
-        .collect();
     let latents = |frame: Frame| -> Vec<f16> {
         let mean = vae.encode(image_tensor::from_frames(&[frame], device)).mean;
         let scaled = (mean * vae.scaling_factor()).into_data();
         scaled.iter::<f32>().map(f16::from_f32).collect()
     };
-    Ok(frames.into_par_iter().flat_map_iter(latents).collect())
+    let of_all_views = |(i, frame): (usize, Frame)| -> Vec<f16> {
+        let clip = clips.clip_of(first + i);
+        let may_mirror = clips.may_mirror(&clips.clips[clip]);
+        let others = (1..views).map(|view| View::new(clip, view, may_mirror).of(&frame));
+        std::iter::once(frame.clone()).chain(others).flat_map(latents).collect()
+    };
+    let frames = clips.read(first, count)?;
+    Ok(frames.into_par_iter().enumerate().flat_map_iter(of_all_views).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_frame_is_seen_from_all_its_sides() {
-        let frame = Frame { width: 2, height: 1, data: vec![0, 0, 0, 255, 120, 30] };
-        let both = Sides { mirrored: true, recolored: true };
-        let seen = both.of(frame.clone(), 7);
-        let at = |mirrored, recolored| &seen[both.place(mirrored, recolored)];
-        assert_eq!((seen.len(), both.count()), (4, 4));
-        assert_eq!(*at(false, false), frame);
-        assert_eq!(*at(true, false), mirrored(frame.clone()));
-        assert_ne!(*at(false, true), frame);
-        assert_eq!(*at(true, true), mirrored(at(false, true).clone()));
-
-        let colours = Sides { mirrored: false, recolored: true };
-        let other = |clip| colours.of(frame.clone(), clip)[colours.place(false, true)].clone();
-        assert_eq!(other(7), *at(false, true), "a clip has one set of other colours");
-        assert_ne!(other(7), other(8));
-    }
 
     #[test]
     fn only_clips_that_are_too_short_begin_again() {

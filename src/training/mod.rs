@@ -21,6 +21,7 @@ mod resumable;
 mod sample;
 mod state;
 mod tasks;
+mod views;
 pub mod vocabulary;
 
 use std::ops::ControlFlow;

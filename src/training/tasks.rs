@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::clips::{Clips, recolor};
+use super::clips::Clips;
 use super::config::{Stage, TrainConfig};
 use super::draw::Draw;
 use super::files::write_json;
@@ -14,6 +14,7 @@ use super::model::{Denoiser, FILE, ModelFolder, fill};
 use super::objective::{DenoiserBatch, NoiseSchedule, autoencoder_loss};
 use super::sample::{Sampler, reconstructions};
 use super::state::Tensors;
+use super::views::recolor;
 use super::{Task, TrainEvent, TrainWatch, heard};
 use crate::checkpoint::{self, Weights, to_safetensors};
 use crate::config::ModelSettings;
