@@ -56,7 +56,7 @@ fn help_names_every_group_and_the_defaults() {
         ("--video-guidance-scale", "3.5; mini: 1"),
         ("--context-frames", "12"),
         ("--context-overlap", "4"),
-        ("--img-weight", "0.001; mini: 0.32"),
+        ("--img-weight", "0.001; mini: 0.31"),
         ("--w-ind-noise", "0.5; mini: 1"),
         ("--output-dir", "results"),
         ("--negative-prompt", "V2; mini: none"),
