@@ -7,7 +7,6 @@ use rand_chacha::ChaCha8Rng;
 use crate::random::{self, Generator};
 
 /// The choices of one update.
-#[derive(Clone)]
 pub(super) struct Draw(ChaCha8Rng);
 
 impl Draw {

@@ -189,16 +189,19 @@ fn encode(
     first: usize,
     count: usize,
 ) -> Result<Vec<f16>> {
-    let latents = |frame: Frame| -> Vec<f16> {
-        let mean = vae.encode(image_tensor::from_frames(&[frame], device)).mean;
+    let latents = |frame: &Frame| -> Vec<f16> {
+        let mean = vae.encode(image_tensor::from_frames(std::slice::from_ref(frame), device)).mean;
         let scaled = (mean * vae.scaling_factor()).into_data();
         scaled.iter::<f32>().map(f16::from_f32).collect()
     };
     let of_all_views = |(i, frame): (usize, Frame)| -> Vec<f16> {
         let clip = clips.clip_of(first + i);
         let may_mirror = clips.may_mirror(&clips.clips[clip]);
-        let others = (1..views).map(|view| View::new(clip, view, may_mirror).of(&frame));
-        std::iter::once(frame.clone()).chain(others).flat_map(latents).collect()
+        let mut values = latents(&frame);
+        for view in 1..views {
+            values.extend(latents(&View::new(clip, view, may_mirror).of(&frame)));
+        }
+        values
     };
     let frames = clips.read(first, count)?;
     Ok(frames.into_par_iter().enumerate().flat_map_iter(of_all_views).collect())

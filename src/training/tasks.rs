@@ -14,7 +14,7 @@ use super::model::{Denoiser, FILE, ModelFolder, fill};
 use super::objective::{DenoiserBatch, NoiseSchedule, autoencoder_loss};
 use super::sample::{Sampler, reconstructions};
 use super::state::Tensors;
-use super::views::recolor;
+use super::views::Colours;
 use super::{Task, TrainEvent, TrainWatch, heard};
 use crate::checkpoint::{self, Weights, to_safetensors};
 use crate::config::ModelSettings;
@@ -94,7 +94,7 @@ impl Task for AutoencoderTask<'_> {
         let mut frames = self.clips.pictures(self.config.batch_size, draw)?;
         for frame in &mut frames {
             if draw.happens(share) {
-                recolor(frame, draw);
+                Colours::new(draw).paint(frame);
             }
         }
         let images = image_tensor::from_frames(&frames, &self.device.clone().autodiff());

@@ -14,7 +14,7 @@ const SHIFT: f64 = 0.08;
 /// How all frames of a clip are seen alike.
 pub(super) struct View {
     mirror: bool,
-    recolor: Draw,
+    colours: Colours,
     /// Where the middle of the view stands in the picture, in sides from its middle.
     middle: [f64; 2],
     /// From one pixel of the view to the next in a row of it, in pixels of the picture.
@@ -30,7 +30,7 @@ impl View {
         let (zoom, turn) = (draw.between(ZOOM), draw.between([-TURN, TURN]));
         let middle = [(); 2].map(|()| draw.between([-SHIFT, SHIFT]));
         let step = [turn.cos() / zoom, turn.sin() / zoom];
-        Self { mirror, recolor: draw, middle, step }
+        Self { mirror, colours: Colours::new(&mut draw), middle, step }
     }
 
     /// `frame` in this view.
@@ -39,7 +39,7 @@ impl View {
         if self.mirror {
             seen = mirrored(seen);
         }
-        recolor(&mut seen, &mut self.recolor.clone());
+        self.colours.paint(&mut seen);
         seen
     }
 
@@ -88,20 +88,34 @@ pub(super) fn mirrored(mut frame: Frame) -> Frame {
     frame
 }
 
-/// Brings the channels of `frame` into another order, and the values of each into a random part of
-/// their range, at least half of it.
-pub(super) fn recolor(frame: &mut Frame, draw: &mut Draw) {
-    const ORDERS: [[usize; 3]; 6] =
-        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    let order = ORDERS[draw.below(ORDERS.len())];
-    let ranges = [(); 3].map(|()| {
-        let span = 128 + draw.below(128);
-        (draw.below(256 - span), span)
-    });
-    for pixel in frame.data.as_chunks_mut::<3>().0 {
-        let values = order.map(|channel| usize::from(pixel[channel]));
-        for ((to, value), (low, span)) in pixel.iter_mut().zip(values).zip(ranges) {
-            *to = (low + value * span / 255) as u8;
+/// Other colours: the channels in another order, and the values of each in a random part of their
+/// range, at least half of it.
+pub(super) struct Colours {
+    order: [usize; 3],
+    /// Where the range of a channel begins, and how far it reaches.
+    ranges: [(usize, usize); 3],
+}
+
+impl Colours {
+    /// Random ones.
+    pub(super) fn new(draw: &mut Draw) -> Self {
+        const ORDERS: [[usize; 3]; 6] =
+            [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let order = ORDERS[draw.below(ORDERS.len())];
+        let ranges = [(); 3].map(|()| {
+            let span = 128 + draw.below(128);
+            (draw.below(256 - span), span)
+        });
+        Self { order, ranges }
+    }
+
+    /// Paints `frame` in them.
+    pub(super) fn paint(&self, frame: &mut Frame) {
+        for pixel in frame.data.as_chunks_mut::<3>().0 {
+            let values = self.order.map(|channel| usize::from(pixel[channel]));
+            for ((to, value), (low, span)) in pixel.iter_mut().zip(values).zip(self.ranges) {
+                *to = (low + value * span / 255) as u8;
+            }
         }
     }
 }
@@ -113,7 +127,8 @@ mod tests {
     use super::*;
 
     fn still() -> View {
-        View { mirror: false, recolor: Draw::new(0, 0), middle: [0.0; 2], step: [1.0, 0.0] }
+        let colours = Colours::new(&mut Draw::new(0, 0));
+        View { mirror: false, colours, middle: [0.0; 2], step: [1.0, 0.0] }
     }
 
     #[test]
@@ -145,6 +160,8 @@ mod tests {
         assert_ne!(seen(3, 1), seen(4, 1));
         let mirrors = |may| (0..100).filter(|&clip| View::new(clip, 1, may).mirror).count();
         assert!((30..70).contains(&mirrors(true)) && mirrors(false) == 0);
+        let turned = View { mirror: true, ..still() }.of(&frame);
+        assert_eq!(turned, still().of(&mirrored(frame)));
     }
 
     #[test]
@@ -154,7 +171,7 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..50 {
             let mut frame = drawn.clone();
-            recolor(&mut frame, &mut draw);
+            Colours::new(&mut draw).paint(&mut frame);
             let data = frame.data;
             assert_eq!(data[..3], data[6..], "what was alike is");
             assert!((0..3).all(|i| data[3 + i] - data[i] >= 127), "{data:?}");
@@ -163,7 +180,7 @@ mod tests {
         assert!(seen.len() > 40, "{}", seen.len());
         let strongest = |_| {
             let mut red = Frame { width: 1, height: 1, data: vec![255, 0, 0] };
-            recolor(&mut red, &mut draw);
+            Colours::new(&mut draw).paint(&mut red);
             (0..3).max_by_key(|&i| red.data[i])
         };
         let places: HashSet<_> = (0..50).map(strongest).collect();
