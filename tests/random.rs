@@ -199,13 +199,36 @@ fn fresh_noise_has_the_image_only_where_that_is_kept() {
 }
 
 #[test]
-fn shares_beyond_one_are_refused_by_name() {
+fn a_factor_on_fresh_noise_leaves_the_share_of_the_image() {
+    let device = common::device();
+    let shape = [1, 2, 3, 1, 1];
+    let image = Tensor::<5>::ones([1, 2, 2, 1, 1], &device) * 4.0;
+    let step = Step { noise: 0.5, noise_mean: 0.75, ..Step::default() };
+    let noise = Noise {
+        noise_type: NoiseType::Random,
+        img_weight: Some(0.36),
+        keep_img_weight: true,
+        s_noise: 0.9,
+        ..Noise::default()
+    };
+    let drawn = Generator::new(Rng::TorchCpu, 5).normal(&shape);
+    let generator = &mut Generator::new(Rng::TorchCpu, 5);
+    let added = values(noise.add(Tensor::ones(shape, &device), &step, Some(&image), generator));
+    let expected: Vec<f32> =
+        drawn.iter().map(|z| 1.0 + 0.9 * 0.8 * 0.5 * z + 0.6 * 0.75 * 4.0).collect();
+    assert_close(&added, &expected, "calmer", 1e-6);
+}
+
+#[test]
+fn shares_beyond_one_and_negative_factors_are_refused_by_name() {
     let good = Noise::default();
     assert!(good.validate().is_ok());
     for (noise, option) in [
         (Noise { w_ind_noise: 1.5, ..good }, "w-ind-noise"),
         (Noise { w_ind_noise: f64::NAN, ..good }, "w-ind-noise"),
         (Noise { img_weight: Some(-0.1), ..good }, "img-weight"),
+        (Noise { s_noise: -0.5, ..good }, "s-noise"),
+        (Noise { s_noise: f64::INFINITY, ..good }, "s-noise"),
     ] {
         let error = noise.validate().unwrap_err().to_string();
         assert!(error.starts_with(option), "{error}");

@@ -35,6 +35,8 @@ pub struct ModelSettings {
     pub img_weight: f64,
     /// Whether noise that is added later has that share too.
     pub keep_img_weight: bool,
+    /// Factor on noise that is added later.
+    pub s_noise: f64,
     /// Denoising steps of a first frame that is made.
     pub num_inference_steps: usize,
     /// Guidance of a first frame that is made.
@@ -55,6 +57,7 @@ impl Default for ModelSettings {
             w_ind_noise: 0.5,
             img_weight: 1e-3,
             keep_img_weight: false,
+            s_noise: 1.0,
             num_inference_steps: 30,
             guidance_scale: 7.5,
             negative_prompt: "V2".to_owned(),

@@ -61,6 +61,9 @@ pub struct Noise {
     /// Whether the noise that some samplers add after a step has that share too, as noise did that a
     /// model was trained on. Default false: the original's has not.
     pub keep_img_weight: bool,
+    /// Factor on the noise that some samplers add after a step, as in k-diffusion and diffusers; less
+    /// than 1 is calmer. Default 1.
+    pub s_noise: f64,
 }
 
 impl Default for Noise {
@@ -70,15 +73,16 @@ impl Default for Noise {
             w_ind_noise: 0.5,
             img_weight: Some(1e-3),
             keep_img_weight: false,
+            s_noise: 1.0,
         }
     }
 }
 
 impl Noise {
-    /// Checks that the shares are shares.
+    /// Checks that the shares are shares, and the factor is one.
     ///
     /// # Errors
-    /// When one is not in 0..=1.
+    /// When a share is not in 0..=1, or the factor negative or not finite.
     pub fn validate(&self) -> Result<()> {
         let shares =
             [("w-ind-noise", self.w_ind_noise), ("img-weight", self.img_weight.unwrap_or(0.0))];
@@ -86,6 +90,9 @@ impl Noise {
             if !(0.0..=1.0).contains(&share) {
                 return Err(Error::request(option, format!("{share} is not between 0 and 1")));
             }
+        }
+        if !(self.s_noise.is_finite() && self.s_noise >= 0.0) {
+            return Err(Error::request("s-noise", format!("{} is not 0 or more", self.s_noise)));
         }
         Ok(())
     }
@@ -125,7 +132,7 @@ impl Noise {
             generator.normal(&shape);
             return latents;
         }
-        let noise = self.draw(shape, generator, &latents.device()) * step.noise;
+        let noise = self.draw(shape, generator, &latents.device()) * (step.noise * self.s_noise);
         let noise = match condition_latents {
             Some(condition) if self.keep_img_weight => {
                 self.with_image(noise, condition.clone() * step.noise_mean)

@@ -146,10 +146,14 @@ pub struct Sampling {
 impl Sampling {
     /// What suits a model, with the noise of `seed`.
     pub fn of(settings: &ModelSettings, seed: u64) -> Self {
-        let ModelSettings { steps, scheduler, w_ind_noise, img_weight, keep_img_weight, .. } =
-            *settings;
-        let img_weight = Some(img_weight);
-        let noise = Noise { w_ind_noise, img_weight, keep_img_weight, ..Noise::default() };
+        let noise = Noise {
+            w_ind_noise: settings.w_ind_noise,
+            img_weight: Some(settings.img_weight),
+            keep_img_weight: settings.keep_img_weight,
+            s_noise: settings.s_noise,
+            ..Noise::default()
+        };
+        let ModelSettings { steps, scheduler, .. } = *settings;
         Self { steps, scheduler, seed, noise, ..Self::default() }
     }
 

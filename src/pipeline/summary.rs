@@ -23,6 +23,7 @@ impl Request {
             "video_guidance_scale": self.guidance.scale,
             "img_weight": sampling.noise.img_weight,
             "keep_img_weight": sampling.noise.keep_img_weight,
+            "s_noise": sampling.noise.s_noise,
             "w_ind_noise": sampling.noise.w_ind_noise,
             "seed": sampling.seed,
             "rng": sampling.rng,

@@ -34,6 +34,7 @@ pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings
         w_ind_noise: sampling.w_ind_noise.unwrap_or(model.w_ind_noise),
         img_weight: sampling.img_weight.unwrap_or(model.img_weight),
         keep_img_weight: model.keep_img_weight,
+        s_noise: sampling.s_noise.unwrap_or(model.s_noise),
         num_inference_steps: whole(first_frame.num_inference_steps)
             .unwrap_or(model.num_inference_steps),
         guidance_scale: first_frame.guidance_scale.unwrap_or(model.guidance_scale),

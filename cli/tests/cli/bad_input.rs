@@ -57,6 +57,7 @@ fn values_that_cannot_work_are_refused() {
         (&["--rng", "dice"], &["--rng", "torch-cpu"]),
         (&["--noise-type", "pink"], &["--noise-type", "video_fusion"]),
         (&["--w-ind-noise", "1.5"], &["--w-ind-noise", "between 0 and 1"]),
+        (&["--s-noise", "-1"], &["--s-noise", "0 or more"]),
         (&["--img-weight", "-0.1"], &["--img-weight", "between 0 and 1"]),
         (&["--fps", "0"], &["--fps", "0.01"]),
         (&["--n-repeat", "0"], &["--n-repeat", "0"]),

@@ -63,6 +63,7 @@ fn its_settings_are_those_that_the_help_tells() {
         ("--guidance-scale", settings.guidance_scale.to_string()),
         ("--video-guidance-scale", settings.video_guidance_scale.to_string()),
         ("--img-weight", settings.img_weight.to_string()),
+        ("--s-noise", settings.s_noise.to_string()),
         ("--w-ind-noise", settings.w_ind_noise.to_string()),
         ("--width", settings.width.expect("it has a size of its own").to_string()),
         ("--height", settings.height.expect("it has a size of its own").to_string()),

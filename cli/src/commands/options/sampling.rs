@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::ArgPredicate;
 use musev::{GuidanceMethod, NoiseType, Rng, SchedulerKind};
 
-use super::values::{count, finite, part, share};
+use super::values::{count, factor, finite, part, share};
 
 /// How noise becomes a picture.
 #[derive(Args, Debug)]
@@ -35,6 +35,10 @@ pub(crate) struct Sampling {
     /// Add this share of fresh noise in every step of ddim, 0 to 1.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
     pub(crate) eta: f64,
+    /// Multiply the fresh noise of euler_ancestral, ddpm, lcm and ddim with --eta by this: less than 1
+    /// is smoother [default: 1; mini: 0.9]
+    #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
+    pub(crate) s_noise: Option<f64>,
     /// Begin from the noise of this seed; without it a random one is taken and told.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -58,7 +62,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.31]
+    /// [default: 0.001; mini: 0.3]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.

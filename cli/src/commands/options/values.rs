@@ -23,6 +23,10 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     number(text, |value| value.is_finite() && value > 0.0, "a number above 0")
 }
 
+pub(crate) fn factor(text: &str) -> Result<f64, String> {
+    number(text, |value| value.is_finite() && value >= 0.0, "a number, 0 or more")
+}
+
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     number(text, |value| (0.01..=1000.0).contains(&value), "a number from 0.01 to 1000")
 }
