@@ -207,9 +207,10 @@ pub struct DenoiserConfig {
     pub distant_condition: f64,
     /// Share of clips without their caption, for guidance.
     pub text_dropout: f64,
-    /// From how many views each clip is seen: first as it is; then moved, mirrored, and in other
-    /// colours, each view in its own way. A denoiser that sees only the first learns the clips by
-    /// heart. Single pictures are seen as they are, for captions name colours.
+    /// From how many views each clip is seen: first as it is; then mirrored, in other colours, and
+    /// drifting (a word of the caption tells it), each view in its own way. A denoiser that sees only
+    /// the first learns the clips by heart, and little of how to draw what has moved. Single pictures
+    /// are seen as they are, for captions name colours.
     pub views: usize,
     /// Share of clips that run backwards.
     pub reversed_share: f64,

@@ -9,7 +9,7 @@ use super::Told;
 use super::clips::{Clip, Clips};
 use super::config::DenoiserConfig;
 use super::draw::Draw;
-use super::views::View;
+use super::views::{DRIFTING, View};
 use crate::error::{Error, Result};
 use crate::image_tensor;
 use crate::media::{Frame, write_file};
@@ -84,11 +84,11 @@ impl Latents {
         for _ in 0..count {
             let clip = &clips.clips[clips.training[draw.below(clips.training.len())]];
             let speed = draw.below(config.strides.len());
-            captions.push(caption(clip, config, speed, draw));
             let shape = [length - 1, config.strides[speed]];
             let frames = choose(clip.frames, shape, config.distant_condition, draw);
             let backwards = draw.happens(config.reversed_share);
             let view = if pictures { 0 } else { draw.below(self.views) };
+            captions.push(caption(clip, config, (speed, view > 0), draw));
             let places = frames.iter().map(|&at| {
                 let at = if backwards { clip.frames - 1 - at } else { at };
                 self.views * (clip.first + at) + view
@@ -133,15 +133,25 @@ fn choose(
     std::iter::once(condition).chain(frames).map(|frame| frame % available).collect()
 }
 
-/// The words for a clip at a speed; none at all for some clips.
-fn caption(clip: &Clip, config: &DenoiserConfig, speed: usize, draw: &mut Draw) -> String {
+/// The words for a clip at a speed, which drifts or does not; none at all for some clips.
+fn caption(
+    clip: &Clip,
+    config: &DenoiserConfig,
+    (speed, drifts): (usize, bool),
+    draw: &mut Draw,
+) -> String {
     if draw.happens(config.text_dropout) {
         return String::new();
     }
-    if draw.happens(config.stride_word_dropout) {
-        return clip.caption.clone();
+    let mut words = if draw.happens(config.stride_word_dropout) {
+        clip.caption.clone()
+    } else {
+        config.prompt(&clip.caption, speed)
+    };
+    if drifts {
+        words.extend([", ", DRIFTING]);
     }
-    config.prompt(&clip.caption, speed)
+    words
 }
 
 fn encode_all(
@@ -195,11 +205,13 @@ fn encode(
         scaled.iter::<f32>().map(f16::from_f32).collect()
     };
     let of_all_views = |(i, frame): (usize, Frame)| -> Vec<f16> {
-        let clip = clips.clip_of(first + i);
-        let may_mirror = clips.may_mirror(&clips.clips[clip]);
+        let index = clips.clip_of(first + i);
+        let clip = &clips.clips[index];
+        let (at, may_mirror) = (first + i - clip.first, clips.may_mirror(clip));
         let mut values = latents(&frame);
-        for view in 1..views {
-            values.extend(latents(&View::new(clip, view, may_mirror).of(&frame)));
+        for number in 1..views {
+            let view = View::new([index, number], clip.frames, may_mirror);
+            values.extend(latents(&view.of(&frame, at)));
         }
         values
     };
