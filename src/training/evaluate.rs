@@ -32,6 +32,8 @@ const MOTIONS: [&str; 3] = ["nodding", "shaking", "turning"];
 const SEEDS: [u64; 3] = [0, 1, 2];
 /// Strengths of noise that the denoiser is tried at.
 const TIMESTEPS: [usize; 7] = [20, 100, 250, 450, 650, 850, 999];
+/// A place of the latents has moved if its mean squared difference to the condition frame is more.
+const MOVED: f64 = 0.1;
 /// Cells along either side that latents are pooled over.
 const CELLS: usize = 2;
 
@@ -73,6 +75,8 @@ pub struct Evaluation {
 pub struct DenoisingErrors {
     /// Mean squared error of the condition frame repeated, to compare with.
     pub of_still: f64,
+    /// Share of the places of the latents that differ from the condition frame's.
+    pub moved: f64,
     /// The denoiser's, at noise of each strength.
     pub timesteps: Vec<DenoisingError>,
 }
@@ -84,6 +88,10 @@ pub struct DenoisingError {
     pub timestep: usize,
     /// Mean squared error of the prediction, the loss of training.
     pub loss: f64,
+    /// The same at places that moved; NaN without any.
+    pub loss_moved: f64,
+    /// The same at all others.
+    pub loss_unmoved: f64,
     /// Mean squared error of the clip that follows from it.
     pub of_clip: f64,
 }
@@ -178,27 +186,36 @@ fn denoising(
     let schedule = NoiseSchedule::new(&sampler.scheduler);
     let vae = &sampler.vae;
     let at = |&timestep| DenoisingError { timestep, ..DenoisingError::default() };
-    let mut found =
-        DenoisingErrors { of_still: 0.0, timesteps: TIMESTEPS.iter().map(at).collect() };
+    let timesteps = TIMESTEPS.iter().map(at).collect();
+    let mut found = DenoisingErrors { timesteps, ..DenoisingErrors::default() };
+    let share = 1.0 / pairs.len() as f64;
+    let scalar = |x: Tensor<5>| -> f64 { x.mean().into_scalar() };
     for ((real, _), &index) in pairs.iter().zip(chosen) {
         let images = image_tensor::from_frames(real, &sampler.device);
         let clean = unfold(vae.encode(images).mean * vae.scaling_factor(), real.len());
         let first = clean.clone().narrow(2, 0, 1);
-        let still = (clean.clone().narrow(2, 1, real.len() - 1) - first).powi_scalar(2).mean();
-        let still: f64 = still.into_scalar();
-        found.of_still += still / pairs.len() as f64;
+        let still = (clean.clone().narrow(2, 1, real.len() - 1) - first).powi_scalar(2);
+        // [1, 1, t, h, w]
+        let moved = still.clone().mean_dim(1).greater_elem(MOVED).float();
+        found.of_still += scalar(still) * share;
+        found.moved += scalar(moved.clone()) * share;
         let prompt = config.denoiser.prompt(&clips.clips[index].caption, 0);
         let text = denoiser.text(&sampler.tokenizer, &[prompt], &sampler.device)?;
         for error in &mut found.timesteps {
             let batch =
                 DenoiserBatch { clean: clean.clone(), text: text.clone(), conditioned: true };
             let noise = &mut Generator::new(Rng::TorchCpu, index as u64);
-            let at = [error.timestep];
-            let loss = schedule.loss_at(&denoiser.unet, batch, &at, (&config.denoiser, noise))?;
-            let loss: f64 = loss.into_scalar();
-            error.loss += loss / pairs.len() as f64;
-            error.of_clip += loss * schedule.of_clip(error.timestep) / pairs.len() as f64;
+            let (at, config) = ([error.timestep], &config.denoiser);
+            let squared = schedule.squared_errors(&denoiser.unet, batch, &at, (config, noise));
+            error.loss += scalar(squared.clone()) * share;
+            error.loss_moved += scalar(squared.mean_dim(1) * moved.clone()) * share;
         }
+    }
+    // Sums over places so far.
+    for error in &mut found.timesteps {
+        error.of_clip = error.loss * schedule.of_clip(error.timestep);
+        error.loss_unmoved = (error.loss - error.loss_moved) / (1.0 - found.moved);
+        error.loss_moved /= found.moved;
     }
     Ok(found)
 }

@@ -4,7 +4,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{AutoencoderConfig, DenoiserConfig};
 use super::draw::Draw;
-use crate::error::Result;
 use crate::models::unet_3d::{UNet3DConditionModel, UNet3DConditions, UNet3DInput};
 use crate::models::vae::AutoencoderKL;
 use crate::pipeline::Noise;
@@ -81,25 +80,25 @@ impl NoiseSchedule {
         batch: DenoiserBatch,
         config: &DenoiserConfig,
         draw: &mut Draw,
-    ) -> Result<Tensor<1>> {
+    ) -> Tensor<1> {
         let count = batch.clean.dims()[0];
         let all = self.process.timesteps();
         let timesteps: Vec<usize> =
             (0..count).map(|_| config.shifted(draw.below(all), all)).collect();
-        self.loss_at(unet, batch, &timesteps, (config, &mut draw.noise()))
+        self.squared_errors(unet, batch, &timesteps, (config, &mut draw.noise())).mean()
     }
 
-    /// The same at given timesteps, one for each clip.
+    /// Squared errors of the predictions at given timesteps, one for each clip.
     ///
     /// # Shapes
-    /// - output: `[1]`
-    pub(super) fn loss_at(
+    /// - output: `[b, c, t, h, w]`
+    pub(super) fn squared_errors(
         &self,
         unet: &UNet3DConditionModel,
         batch: DenoiserBatch,
         timesteps: &[usize],
         (config, noise): (&DenoiserConfig, &mut Generator),
-    ) -> Result<Tensor<1>> {
+    ) -> Tensor<5> {
         let DenoiserBatch { clean, text, conditioned } = batch;
         let device = clean.device();
         let [b, _, length, ..] = clean.dims();
@@ -129,7 +128,7 @@ impl NoiseSchedule {
             conditions: UNet3DConditions::default(),
         });
         let error = predicted.narrow(2, given, frames) - wanted;
-        Ok(error.powi_scalar(2).mean())
+        error.powi_scalar(2)
     }
 }
 

@@ -189,7 +189,7 @@ impl Task for DenoiserTask<'_> {
             self.latents.clips(&self.clips, config, (count, pictures, draw), &device);
         let text = model.text(&self.sampler.tokenizer, &captions, &device)?;
         let batch = DenoiserBatch { clean, text, conditioned: !pictures };
-        self.noise.loss(&model.unet, batch, config, draw)
+        Ok(self.noise.loss(&model.unet, batch, config, draw))
     }
 
     fn write(&self, model: &Denoiser, folder: &Path) -> Result<()> {
