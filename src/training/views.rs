@@ -23,7 +23,7 @@ const DRIFT: f64 = 0.7;
 /// Frames that a view takes to drift to and fro, about.
 const CYCLE: f64 = 24.0;
 
-/// How the frames of a clip are seen. The view drifts: it shifts, turns and magnifies evenly from frame
+/// How the frames of a clip are seen. The view drifts: it shifts, turns and magnifies smoothly from frame
 /// to frame, to and fro, and ends where it began.
 pub(super) struct View {
     mirror: bool,
