@@ -181,42 +181,25 @@ fn fresh_noise_has_the_image_only_where_that_is_kept() {
     let image = Tensor::<5>::ones([1, 2, 2, 1, 1], &device) * 4.0;
     let step = Step { noise: 0.5, noise_mean: 0.75, ..Step::default() };
     let drawn = Generator::new(Rng::TorchCpu, 5).normal(&shape);
-    let added = |keep_img_weight, image| {
+    let added = |keep_img_weight, s_noise, image| {
         let noise = Noise {
             noise_type: NoiseType::Random,
             img_weight: Some(0.36),
             keep_img_weight,
+            s_noise,
             ..Noise::default()
         };
         let generator = &mut Generator::new(Rng::TorchCpu, 5);
         values(noise.add(Tensor::ones(shape, &device), &step, image, generator))
     };
     let plain: Vec<f32> = drawn.iter().map(|z| 1.0 + 0.5 * z).collect();
-    assert_close(&added(false, Some(&image)), &plain, "as the original's", 1e-6);
-    assert_close(&added(true, None), &plain, "without an image", 1e-6);
-    let with: Vec<f32> = drawn.iter().map(|z| 1.0 + 0.8 * 0.5 * z + 0.6 * 0.75 * 4.0).collect();
-    assert_close(&added(true, Some(&image)), &with, "with its share", 1e-6);
-}
-
-#[test]
-fn a_factor_on_fresh_noise_leaves_the_share_of_the_image() {
-    let device = common::device();
-    let shape = [1, 2, 3, 1, 1];
-    let image = Tensor::<5>::ones([1, 2, 2, 1, 1], &device) * 4.0;
-    let step = Step { noise: 0.5, noise_mean: 0.75, ..Step::default() };
-    let noise = Noise {
-        noise_type: NoiseType::Random,
-        img_weight: Some(0.36),
-        keep_img_weight: true,
-        s_noise: 0.9,
-        ..Noise::default()
-    };
-    let drawn = Generator::new(Rng::TorchCpu, 5).normal(&shape);
-    let generator = &mut Generator::new(Rng::TorchCpu, 5);
-    let added = values(noise.add(Tensor::ones(shape, &device), &step, Some(&image), generator));
-    let expected: Vec<f32> =
-        drawn.iter().map(|z| 1.0 + 0.9 * 0.8 * 0.5 * z + 0.6 * 0.75 * 4.0).collect();
-    assert_close(&added, &expected, "calmer", 1e-6);
+    assert_close(&added(false, 1.0, Some(&image)), &plain, "as the original's", 1e-6);
+    assert_close(&added(true, 1.0, None), &plain, "without an image", 1e-6);
+    for s_noise in [1.0, 0.9] {
+        let fresh = 0.8 * 0.5 * s_noise as f32;
+        let with: Vec<f32> = drawn.iter().map(|z| 1.0 + fresh * z + 0.6 * 0.75 * 4.0).collect();
+        assert_close(&added(true, s_noise, Some(&image)), &with, "with its share", 1e-6);
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub struct DenoisingError {
     pub loss: f64,
     /// The same at places that moved; NaN without any.
     pub loss_moved: f64,
-    /// The same at all others.
+    /// The same at all others; NaN without any.
     pub loss_unmoved: f64,
     /// Mean squared error of the clip that follows from it.
     pub of_clip: f64,
