@@ -56,7 +56,7 @@ fn help_names_every_group_and_the_defaults() {
         ("--video-guidance-scale", "3.5; mini: 1"),
         ("--context-frames", "12"),
         ("--context-overlap", "4"),
-        ("--img-weight", "0.001; mini: 0.3"),
+        ("--img-weight", "0.001; mini: 0.29"),
         ("--s-noise", "1; mini: 0.9"),
         ("--w-ind-noise", "0.5; mini: 1"),
         ("--output-dir", "results"),
