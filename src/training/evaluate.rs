@@ -61,6 +61,8 @@ pub struct Evaluation {
     pub frechet_still: f64,
     /// Between real clips and the first frame with another clip's motion.
     pub frechet_other_motion: f64,
+    /// Between real clips and the first frame with how the same clip moves later.
+    pub frechet_later_motion: f64,
     /// How much clips of the same hands and faces, with the same seed, differ by the words for
     /// their motion: mean absolute difference, in grey levels.
     pub change_by_words: f64,
@@ -126,10 +128,13 @@ pub fn evaluate(
         frames: config.denoiser.frames,
     };
     let stride = config.denoiser.strides[0];
+    let length = 1 + config.denoiser.frames;
     let mut pairs = Vec::with_capacity(chosen.len());
+    let mut later = Vec::with_capacity(chosen.len());
     for &index in &chosen {
         let clip = &clips.clips[index];
-        let real = real_frames(&clips, clip, 1 + config.denoiser.frames, stride)?;
+        let real = real_frames((&clips, clip), 0, [length, stride])?;
+        later.push(real_frames((&clips, clip), clip.frames / 2, [length, stride])?);
         let made = animator.clip(&real[0], &config.denoiser.prompt(&clip.caption, 0), 0)?;
         pairs.push((real, made));
     }
@@ -137,7 +142,7 @@ pub fn evaluate(
     let (change_by_words, change_by_seed) = changes(&animator, &clips, &chosen)?;
     let denoising = denoising(&animator, &pairs, (&clips, &chosen), config)?;
     let autoencoder_psnr = autoencoder_psnr(&clips, &chosen, (&vae, device))?;
-    let found = compare(&pairs, (&vae, device));
+    let found = compare(&pairs, &later, (&vae, device));
     Ok(Evaluation { autoencoder_psnr, change_by_words, change_by_seed, denoising, ..found })
 }
 
@@ -241,10 +246,15 @@ fn evenly(places: &[usize], count: usize) -> Vec<usize> {
     (0..count).map(|i| places[i * places.len() / count]).collect()
 }
 
-/// The first frames of a clip at a stride; short clips begin again.
-fn real_frames(clips: &Clips, clip: &Clip, count: usize, stride: usize) -> Result<Vec<Frame>> {
+/// `count` frames of a clip from the one with the number `first`, `stride` apart; its end is followed by
+/// its beginning.
+fn real_frames(
+    (clips, clip): (&Clips, &Clip),
+    first: usize,
+    [count, stride]: [usize; 2],
+) -> Result<Vec<Frame>> {
     let all = clips.read(clip.first, clip.frames)?;
-    Ok((0..count).map(|i| all[i * stride % all.len()].clone()).collect())
+    Ok((0..count).map(|i| all[(first + i * stride) % all.len()].clone()).collect())
 }
 
 fn write_sheet(pairs: &[Pair], path: &Path) -> Result<()> {
@@ -275,7 +285,12 @@ fn autoencoder_psnr(
     Ok(mean(&found))
 }
 
-fn compare(pairs: &[Pair], (vae, device): (&AutoencoderKL, &Device)) -> Evaluation {
+/// The measures of `pairs`, and of what follows `later` in their real clips.
+fn compare(
+    pairs: &[Pair],
+    later: &[Vec<Frame>],
+    (vae, device): (&AutoencoderKL, &Device),
+) -> Evaluation {
     let to_first = |frames: &[Frame]| {
         let found: Vec<f64> = frames[1..].iter().map(|frame| psnr(&frames[0], frame)).collect();
         mean(&found)
@@ -284,6 +299,7 @@ fn compare(pairs: &[Pair], (vae, device): (&AutoencoderKL, &Device)) -> Evaluati
     let features = |frames: &Vec<Frame>| Features::of(frames, (vae, device));
     let real: Vec<Features> = pairs.iter().map(|pair| features(&pair.0)).collect();
     let made: Vec<Features> = pairs.iter().map(|pair| features(&pair.1)).collect();
+    let later: Vec<Features> = later.iter().map(features).collect();
     let joined = |condition: &Features, motion: &[f32]| [&condition.subject, motion].concat();
     let real_joined: Vec<Vec<f32>> = real.iter().map(|f| joined(f, &f.motion)).collect();
     let distance = |motion: &dyn Fn(usize) -> Vec<f32>| {
@@ -304,6 +320,7 @@ fn compare(pairs: &[Pair], (vae, device): (&AutoencoderKL, &Device)) -> Evaluati
             let factor = energy(&real[i].motion) / energy(other).max(1e-6);
             other.iter().map(|value| value * factor).collect()
         }),
+        frechet_later_motion: distance(&|i| later[i].motion.clone()),
         ..Evaluation::default()
     }
 }
