@@ -159,7 +159,7 @@ fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
 fn windows_denoised_together_equal_windows_one_by_one() {
     let engine = engine();
     for scale in [1.0, 3.5] {
-        let guidance = Guidance { scale, ..Guidance::default() };
+        let guidance = Guidance { scale, pag_scale: 0.5, ..Guidance::default() };
         let single = Request { guidance, ..request() };
         let mut together = single.clone();
         together.window.batch_size = 2;
@@ -186,6 +186,22 @@ fn no_guidance_is_guidance_of_scale_one() {
     let frames = |clip: &Tensor<5>, from, count| clip.clone().narrow(2, from, count);
     assert!(difference(frames(&other, 0, 1), frames(&off, 0, 1)) > 1e-2, "the given frame itself");
     assert!(difference(frames(&other, 1, 5), frames(&off, 1, 5)) > 1e-4, "what follows it");
+}
+
+/// As far as it is told, and with the prompt's half of every condition, whether there is another half
+/// or not.
+#[test]
+fn guidance_leads_away_from_perturbed_attention() {
+    let engine = engine();
+    let denoised = |scale, pag_scale| {
+        let guidance = Guidance { scale, pag_scale, ..Guidance::default() };
+        denoise(&engine, &Request { guidance, ..request() }).unwrap()
+    };
+    let away = |scale, pag_scale| denoised(scale, pag_scale) - denoised(scale, 0.0);
+    let once = away(1.0, 1.0);
+    assert!(difference(once.clone() + denoised(1.0, 0.0), denoised(1.0, 0.0)) > 1e-2);
+    assert!(difference(away(1.0, 3.0), once.clone() * 3.0) < 1e-4);
+    assert!(difference(away(3.5, 1.0), once) < 1e-4);
 }
 
 #[test]

@@ -105,7 +105,7 @@ proptest! {
         method in prop::sample::select(GuidanceMethod::ALL.to_vec()),
         steps in 4usize..=100,
     ) {
-        let scales = Guidance { scale, end, method }.scales(steps).unwrap();
+        let scales = Guidance { scale, end, method, ..Guidance::default() }.scales(steps).unwrap();
         prop_assert_eq!(scales.len(), steps);
         prop_assert_eq!(scales.first(), Some(&scale));
         prop_assert_eq!(scales.last(), Some(&end.unwrap_or(scale)));
@@ -169,7 +169,8 @@ fn the_first_scale_decides_whether_there_is_guidance() {
 
 #[test]
 fn short_and_impossible_guidance() {
-    let guidance = Guidance { scale: 7.5, end: Some(1.5), method: GuidanceMethod::FixTwoStage };
+    let method = GuidanceMethod::FixTwoStage;
+    let guidance = Guidance { scale: 7.5, end: Some(1.5), method, ..Guidance::default() };
     assert_eq!(guidance.scales(2).unwrap(), [7.5, 7.5]);
     assert_eq!(Guidance { method: GuidanceMethod::Linear, ..guidance }.scales(1).unwrap(), [7.5]);
     // 4.5 rounded down, as the original does.
@@ -177,4 +178,8 @@ fn short_and_impossible_guidance() {
     assert_eq!(three.scales(4).unwrap(), [7.5, 4.0, 1.5, 1.5]);
     let error = Guidance { end: Some(f64::NAN), ..guidance }.scales(4).unwrap_err().to_string();
     assert!(error.starts_with("video-guidance-scale-end"), "{error}");
+    for pag_scale in [-0.5, f64::INFINITY] {
+        let error = Guidance { pag_scale, ..guidance }.scales(4).unwrap_err().to_string();
+        assert!(error.starts_with("pag-scale"), "{error}");
+    }
 }

@@ -29,6 +29,8 @@ pub struct ModelSettings {
     pub scheduler: SchedulerKind,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
+    /// Perturbed-attention guidance of the video.
+    pub pag_scale: f64,
     /// Share of a frame's own noise in the variance of the noise.
     pub w_ind_noise: f64,
     /// Share of the picture in the initial noise.
@@ -54,6 +56,7 @@ impl Default for ModelSettings {
             steps: 10,
             scheduler: SchedulerKind::default(),
             video_guidance_scale: 3.5,
+            pag_scale: 0.0,
             w_ind_noise: 0.5,
             img_weight: 1e-3,
             keep_img_weight: false,

@@ -157,15 +157,39 @@ impl Denoiser<'_> {
             control: self.control(&sample, &seen, index),
             pose: self.pose(&seen, group.len()),
         };
-        let prediction = self.engine.unet.forward(UNet3DInput {
+        self.predict(UNet3DInput {
             sample,
             timesteps: vec![self.scheduler.timesteps()[index]],
             encoder_hidden_states: text.clone().cast(self.engine.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,
+            perturbed_attention: false,
             conditions,
-        });
-        remove_condition(prediction.cast(FloatDType::F32), positions)
+        })
+    }
+
+    /// The UNet on `input`, which may have two halves for guidance, away from what it would predict
+    /// with perturbed attention.
+    ///
+    /// # Shapes
+    /// - output: `[g · windows, 4, frames of a window, h, w]`
+    fn predict(&self, input: UNet3DInput) -> Tensor<5> {
+        let predicted = |input| {
+            let prediction = self.engine.unet.forward(input).cast(FloatDType::F32);
+            remove_condition(prediction, &self.plan.condition_positions)
+        };
+        let scale = self.plan.pag_scale;
+        if scale == 0.0 {
+            return predicted(input);
+        }
+        let copies = self.plan.guidance_batch();
+        let prediction = predicted(input.clone());
+        let prompted = if copies == 2 { input.second_half() } else { input };
+        let perturbed = predicted(UNet3DInput { perturbed_attention: true, ..prompted });
+        let windows = perturbed.dims()[0];
+        let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - perturbed;
+        // Both halves go the same way, so that classifier-free guidance leaves it as it is.
+        prediction + away.repeat_dim(0, copies) * scale
     }
 
     /// What all ControlNets make of `sample` in step `index`. In guess mode the unconditional half

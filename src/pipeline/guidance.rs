@@ -1,10 +1,12 @@
-//! Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): its scale at every step.
+//! Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): its scale at every step. And
+//! perturbed-attention guidance (Ahn et al. 2024, arXiv:2403.17377).
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::ModelSettings;
 use crate::error::{Error, Result};
 
 /// How the scale goes from its first to its last value.
@@ -61,15 +63,25 @@ pub struct Guidance {
     pub end: Option<f64>,
     /// The way between them. Default `linear`.
     pub method: GuidanceMethod,
+    /// How far every step goes away from what the network predicts where its spatial self attentions
+    /// are perturbed, that is, from pictures that fall apart; 0 or more. Default 0: not at all, as the
+    /// original. More than 0 lets the network predict once more in every step.
+    pub pag_scale: f64,
 }
 
 impl Default for Guidance {
     fn default() -> Self {
-        Self { scale: 3.5, end: None, method: GuidanceMethod::default() }
+        Self { scale: 3.5, end: None, method: GuidanceMethod::default(), pag_scale: 0.0 }
     }
 }
 
 impl Guidance {
+    /// What suits a model.
+    pub fn of(settings: &ModelSettings) -> Self {
+        let ModelSettings { video_guidance_scale, pag_scale, .. } = *settings;
+        Self { scale: video_guidance_scale, pag_scale, ..Self::default() }
+    }
+
     /// Whether the network also predicts for the negative prompt. As in MuseV the first scale alone
     /// decides.
     pub fn is_on(&self) -> bool {
@@ -79,16 +91,23 @@ impl Guidance {
     /// The scale of each of `steps` steps.
     ///
     /// # Errors
-    /// When a scale is not finite.
+    /// When a scale is not finite, or that of perturbed attention negative.
     pub fn scales(&self, steps: usize) -> Result<Vec<f64>> {
-        let ends = [
+        let scales = [
             ("video-guidance-scale", self.scale),
             ("video-guidance-scale-end", self.end.unwrap_or(self.scale)),
+            ("pag-scale", self.pag_scale),
         ];
-        for (option, value) in ends {
+        for (option, value) in scales {
             if !value.is_finite() {
                 return Err(Error::request(option, format!("{value} is not a finite number")));
             }
+        }
+        if self.pag_scale < 0.0 {
+            return Err(Error::request(
+                "pag-scale",
+                format!("{} is not 0 or more", self.pag_scale),
+            ));
         }
         let start = self.scale;
         let stop = self.end.unwrap_or(start);

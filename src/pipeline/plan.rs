@@ -26,6 +26,8 @@ pub struct Plan {
     pub window_batch: usize,
     /// Guidance scale of every step; empty when guidance is off.
     pub guidance: Vec<f64>,
+    /// Scale of perturbed-attention guidance; 0 without it.
+    pub pag_scale: f64,
     /// Steps of the schedule.
     pub steps: usize,
     /// How many of them, from the first on, are not taken.
@@ -74,6 +76,7 @@ impl Plan {
             windows,
             window_batch: request.window.batch_size.max(1),
             guidance,
+            pag_scale: request.guidance.pag_scale,
             steps,
             skipped_steps,
             mode: request.mode,

@@ -184,7 +184,7 @@ impl TaskDefaults {
     pub fn of(settings: &ModelSettings, length: Length) -> Result<Self> {
         let shot = Request {
             sampling: Sampling::of(settings, 0),
-            guidance: Guidance { scale: settings.video_guidance_scale, ..Guidance::default() },
+            guidance: Guidance::of(settings),
             ..Request::default()
         };
         Ok(Self {

@@ -63,8 +63,7 @@ impl Sampler {
         (first, prompt): (&Frame, &str),
         (frames, seed): (usize, u64),
     ) -> Result<Vec<Frame>> {
-        let guidance =
-            Guidance { scale: self.settings.video_guidance_scale, ..Guidance::default() };
+        let guidance = Guidance::of(&self.settings);
         let negative = NegativePrompts::builtin()?.prompt(&self.settings.negative_prompt)?;
         let negative = guidance.is_on().then_some(negative.as_str());
         let text = model.prompt(&self.tokenizer, (prompt, negative), &self.device)?;

@@ -41,6 +41,7 @@ fn input(shape: [usize; 5]) -> UNet3DInput {
         encoder_hidden_states: values.tensor([shape[0], 5, 16]),
         vision_condition_index: Vec::new(),
         skip_temporal_layers: false,
+        perturbed_attention: false,
         conditions: UNet3DConditions::default(),
     }
 }
@@ -85,6 +86,26 @@ fn a_window_of_one_frame_ignores_condition_frames() {
     let plain = input([1, 4, 1, 4, 4]);
     let conditioned = UNet3DInput { vision_condition_index: vec![0], ..plain.clone() };
     assert!(difference(unet.forward(conditioned), unet.forward(plain)) == 0.0);
+}
+
+#[test]
+fn perturbed_attention_sees_no_other_frame() {
+    let unet = unet(0.7);
+    let conditioned = UNet3DInput {
+        vision_condition_index: vec![0],
+        skip_temporal_layers: true,
+        ..input([1, 4, 2, 4, 4])
+    };
+    let sample = conditioned.sample.clone();
+    let other = Tensor::cat(vec![sample.clone().narrow(2, 0, 1) * -1.0, sample.narrow(2, 1, 1)], 2);
+    let last = |perturbed_attention, sample: Tensor<5>| {
+        let input = UNet3DInput { sample, perturbed_attention, ..conditioned.clone() };
+        unet.forward(input).narrow(2, 1, 1)
+    };
+    let [seen, perturbed] = [false, true].map(|how| last(how, conditioned.sample.clone()));
+    assert!(difference(last(true, other.clone()), perturbed.clone()) == 0.0);
+    assert!(difference(last(false, other), seen.clone()) > 1e-3);
+    assert!(difference(perturbed, seen) > 1e-3);
 }
 
 #[test]

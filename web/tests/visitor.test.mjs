@@ -6,7 +6,7 @@ import { compare, fill, image, make, native, open, ready } from './browser.mjs';
 
 const WORDS = 'a grinning face, nodding';
 const FRAMES = 12;
-const STEPS = 3;
+const STEPS = 2;
 const SEED = 11;
 
 /** Drops a picture, types words, makes a video and downloads it as MP4. */

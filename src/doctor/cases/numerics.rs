@@ -130,7 +130,7 @@ pub(super) fn guidance_schedule(case: &Case) -> Result<Vec<Comparison>> {
         values: Vec<f64>,
     }
     compare_rows(case, |Row { start, stop, num, method, values }: Row| {
-        let settings = Guidance { scale: start, end: stop, method };
+        let settings = Guidance { scale: start, end: stop, method, ..Guidance::default() };
         let name = format!("{method} {start} to {stop:?} in {num}");
         Ok(Comparison::exact(name, &settings.scales(num)?, &values))
     })

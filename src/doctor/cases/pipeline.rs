@@ -232,6 +232,7 @@ fn request(inputs: &Tensors, run: &Run, device: &Device) -> Result<Request> {
             scale: run.guidance_scale,
             end: run.guidance_scale_end,
             method: run.guidance_scale_method,
+            ..Guidance::default()
         },
         window: Window {
             schedule: run.context_schedule,

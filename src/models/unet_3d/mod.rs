@@ -81,6 +81,8 @@ pub struct UNet3DInput {
     pub vision_condition_index: Vec<usize>,
     /// Whether all temporal layers are the identity: frames are then independent pictures.
     pub skip_temporal_layers: bool,
+    /// Whether spatial self attentions are perturbed: every token attends to itself alone.
+    pub perturbed_attention: bool,
     /// What else there is to go by.
     pub conditions: UNet3DConditions,
 }
@@ -105,6 +107,40 @@ pub struct UNet3DConditions {
     pub control: Option<ControlResiduals>,
     /// What a pose guider makes of control frames, `[b, block_out_channels[0], t, h, w]`.
     pub pose: Option<Tensor<5>>,
+}
+
+impl UNet3DInput {
+    /// The second half of all clips and of what goes with them: with guidance, those with the prompt.
+    pub fn second_half(self) -> Self {
+        let UNet3DConditions { image_prompt, face_prompt, reference, control, pose, .. } =
+            self.conditions;
+        let of_prompt =
+            |prompt: ImagePrompt| ImagePrompt { tokens: second_half(prompt.tokens), ..prompt };
+        Self {
+            sample: second_half(self.sample),
+            encoder_hidden_states: second_half(self.encoder_hidden_states),
+            conditions: UNet3DConditions {
+                image_prompt: image_prompt.map(of_prompt),
+                face_prompt: face_prompt.map(of_prompt),
+                reference: reference.map(|features| ReferenceFeatures {
+                    down: features.down.into_iter().map(second_half).collect(),
+                    mid: second_half(features.mid),
+                }),
+                control: control.map(|residuals| ControlResiduals {
+                    down: residuals.down.into_iter().map(second_half).collect(),
+                    mid: second_half(residuals.mid),
+                }),
+                pose: pose.map(second_half),
+                ..self.conditions
+            },
+            ..self
+        }
+    }
+}
+
+fn second_half<const D: usize>(rows: Tensor<D>) -> Tensor<D> {
+    let half = rows.dims()[0] / 2;
+    rows.narrow(0, half, half)
 }
 
 impl Default for UNet3DConditions {
@@ -174,6 +210,7 @@ impl UNet3DConditionModel {
             spatial: SpatialContext {
                 frames,
                 condition_frames,
+                perturbed: input.perturbed_attention,
                 reference: None,
                 cross: CrossContext { text: encoder_hidden_states, image_prompt, face_prompt },
             },

@@ -10,7 +10,7 @@ use super::values::{count, factor, finite, part, share};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Sampling {
-    /// Denoise the video in this many steps [default: 10; mini: 40]
+    /// Denoise the video in this many steps [default: 10; mini: 30]
     #[arg(
         long,
         value_name = "N",
@@ -55,6 +55,10 @@ pub(crate) struct Sampling {
     /// Go from the first scale to the last so: linear, two_stage, three_stage or fix_two_stage.
     #[arg(long, value_name = "METHOD", default_value_t = GuidanceMethod::Linear)]
     pub(crate) video_guidance_scale_method: GuidanceMethod,
+    /// Go away this far from pictures that fall apart (perturbed-attention guidance): more keeps shapes
+    /// together, and harder; above 0 takes twice the time [default: 0; mini: 0.4]
+    #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
+    pub(crate) pag_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
     #[arg(long, value_name = "TYPE", default_value_t = NoiseType::VideoFusion)]
     pub(crate) noise_type: NoiseType,
@@ -62,7 +66,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.29]
+    /// [default: 0.001; mini: 0.305]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
