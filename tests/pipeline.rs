@@ -199,7 +199,7 @@ fn guidance_leads_away_from_perturbed_attention() {
     };
     let away = |scale, pag_scale| denoised(scale, pag_scale) - denoised(scale, 0.0);
     let once = away(1.0, 1.0);
-    assert!(difference(once.clone() + denoised(1.0, 0.0), denoised(1.0, 0.0)) > 1e-2);
+    assert!(difference(denoised(1.0, 1.0), denoised(1.0, 0.0)) > 1e-2);
     assert!(difference(away(1.0, 3.0), once.clone() * 3.0) < 1e-4);
     assert!(difference(away(3.5, 1.0), once) < 1e-4);
 }

@@ -285,7 +285,7 @@ fn autoencoder_psnr(
     Ok(mean(&found))
 }
 
-/// The measures of `pairs`, and of what follows `later` in their real clips.
+/// The measures of `pairs`; `later` is how each real clip goes on.
 fn compare(
     pairs: &[Pair],
     later: &[Vec<Frame>],

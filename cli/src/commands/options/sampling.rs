@@ -56,7 +56,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "METHOD", default_value_t = GuidanceMethod::Linear)]
     pub(crate) video_guidance_scale_method: GuidanceMethod,
     /// Go away this far from pictures that fall apart (perturbed-attention guidance): more keeps shapes
-    /// together, and harder; above 0 takes twice the time [default: 0; mini: 0.4]
+    /// together, and harder; above 0 takes up to twice the time [default: 0; mini: 0.4]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) pag_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
