@@ -346,6 +346,10 @@ fn pick(adapters: Vec<Adapter>, which: &AdapterChoice) -> Result<Adapter> {
 
 async fn wgpu(adapter: &Adapter) -> Result<(Device, String, bool)> {
     let description = format!("{} ({})", adapter.name, adapter.api);
+    #[cfg(not(target_family = "wasm"))]
+    if !adapter.is_gpu() {
+        tune_at_once();
+    }
     let device = Device::wgpu_options()
         .device_kind(adapter.selector.kind.clone())
         .graphics_api(adapter.selector.api)
@@ -356,4 +360,18 @@ async fn wgpu(adapter: &Adapter) -> Result<(Device, String, bool)> {
             reason: format!("it did not start: {error}; use --device cpu"),
         })?;
     Ok((device, description, adapter.is_gpu()))
+}
+
+/// Keeps cubecl from measuring what an adapter can do before it tunes the first kernel: a second's work
+/// for a graphics card, many minutes' for a program that imitates one. It does not at the level `full`
+/// alone. Without effect once a device has started, and where the level was chosen.
+#[cfg(not(target_family = "wasm"))]
+fn tune_at_once() {
+    use cubecl::config::autotune::AutotuneLevel;
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+    if std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
+        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        config.autotune.level = AutotuneLevel::Full;
+        CubeClRuntimeConfig::try_set(config);
+    }
 }

@@ -1,12 +1,15 @@
 //! What the test suites share.
 
-use musev::Device;
+use musev::{AdapterChoice, Device, DeviceChoice, OpenDevice, Precision};
 
 /// The device under test: `MUSEV_DEVICE=cpu` (default) or `wgpu`.
 pub(crate) fn device() -> Device {
     match std::env::var("MUSEV_DEVICE").as_deref() {
         Err(_) | Ok("cpu") => Device::flex(),
-        Ok("wgpu") => Device::wgpu(Default::default()),
+        Ok("wgpu") => {
+            let choice = DeviceChoice::Wgpu(AdapterChoice::Best);
+            pollster::block_on(OpenDevice::start(&choice, Precision::F32)).expect("wgpu").device
+        }
         Ok(other) => panic!("MUSEV_DEVICE={other}: expected cpu or wgpu"),
     }
 }

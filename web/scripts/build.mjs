@@ -25,12 +25,15 @@ function bindgenVersion() {
   return lock.match(/name = "wasm-bindgen"\nversion = "([^"]+)"/)[1];
 }
 
-/** wasm-bindgen's tool, built once. */
+/** wasm-bindgen's tool, built once: soon rather than fast, for it runs for seconds. */
 function bindgen() {
   const version = bindgenVersion();
   const tools = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'musev-tools', version);
   const tool = join(tools, 'bin', 'wasm-bindgen');
-  if (!existsSync(tool)) run('cargo', 'install', 'wasm-bindgen-cli', '--version', version, '--root', tools);
+  if (!existsSync(tool)) {
+    const soon = ['--config', 'profile.release.opt-level=1'];
+    run('cargo', ...soon, 'install', 'wasm-bindgen-cli', '--version', version, '--root', tools);
+  }
   return tool;
 }
 

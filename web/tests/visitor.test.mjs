@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { compare, fill, image, make, native, open, ready } from './browser.mjs';
 
 const WORDS = 'a grinning face, nodding';
-const FRAMES = 12;
+const FRAMES = 6;
 const STEPS = 2;
 const SEED = 11;
 
@@ -24,7 +24,7 @@ async function visit(webgpu) {
       document.querySelector('#drop').dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
     }, bytes);
     await page.locator('#shown').waitFor();
-    await fill(page, { prompt: WORDS, seconds: 1, steps: STEPS, seed: SEED, locked: true });
+    await fill(page, { prompt: WORDS, seconds: 0.5, steps: STEPS, seed: SEED, locked: true });
     await make(page);
     assert.match(await page.locator('#made').innerText(), new RegExp(`${FRAMES} pictures of 128 × 128, ${STEPS} steps, seed ${SEED}`));
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('[data-format=mp4]')]);
