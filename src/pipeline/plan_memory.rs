@@ -17,7 +17,7 @@ use crate::pipeline::{
 };
 
 /// The program, the runtime of the device, and what its threads keep for the next operation.
-const PROGRAM: u64 = 60_000_000;
+const PROGRAM: u64 = 70_000_000;
 /// Bytes of a number on the CPU, where the text encoder always is.
 const CPU_NUMBER: u64 = 4;
 
