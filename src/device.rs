@@ -362,9 +362,9 @@ async fn wgpu(adapter: &Adapter) -> Result<(Device, String, bool)> {
     Ok((device, description, adapter.is_gpu()))
 }
 
-/// Keeps cubecl from measuring what an adapter can do before it tunes the first kernel: a second's work
-/// for a graphics card, many minutes' for a program that imitates one. It does not at the level `full`
-/// alone. Without effect once a device has started, and where the level was chosen.
+/// Keeps cubecl from measuring what an adapter can do before it tunes: minutes of work for a program that
+/// imitates one. At the level `full` alone it does not. Without effect once a device has started, and
+/// where the environment names a level.
 #[cfg(not(target_family = "wasm"))]
 fn tune_at_once() {
     use cubecl::config::autotune::AutotuneLevel;
