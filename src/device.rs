@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use async_lock::Mutex;
+use burn::tensor::wgpu::WgpuInitError;
 use burn::tensor::{DType, Device, DeviceKind, FloatDType};
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +104,8 @@ pub struct OpenDevice {
 }
 
 impl OpenDevice {
-    /// Starts the device that `choice` names.
+    /// Starts the device that `choice` names, or hands out the one that runs already: whoever asks for the
+    /// same one shares it.
     ///
     /// # Errors
     /// When there is no such device, it does not start, or it lacks the precision.
@@ -344,22 +347,34 @@ fn pick(adapters: Vec<Adapter>, which: &AdapterChoice) -> Result<Adapter> {
     })
 }
 
+/// Adapters that have started: each can do so only once in a process.
+static STARTED: Mutex<Vec<(Selector, Device)>> = Mutex::new(Vec::new());
+
 async fn wgpu(adapter: &Adapter) -> Result<(Device, String, bool)> {
     let description = format!("{} ({})", adapter.name, adapter.api);
+    let mut started = STARTED.lock().await;
+    let running = started.iter().find(|(selector, _)| *selector == adapter.selector);
+    let device = match running {
+        Some((_, device)) => device.clone(),
+        None => {
+            let device = start_wgpu(adapter).await.map_err(|error| Error::Device {
+                requested: description.clone(),
+                reason: format!("it did not start: {error}; use --device cpu"),
+            })?;
+            started.push((adapter.selector.clone(), device.clone()));
+            device
+        }
+    };
+    Ok((device, description, adapter.is_gpu()))
+}
+
+async fn start_wgpu(adapter: &Adapter) -> std::result::Result<Device, WgpuInitError> {
     #[cfg(not(target_family = "wasm"))]
     if !adapter.is_gpu() {
         tune_at_once();
     }
-    let device = Device::wgpu_options()
-        .device_kind(adapter.selector.kind.clone())
-        .graphics_api(adapter.selector.api)
-        .init_async()
-        .await
-        .map_err(|error| Error::Device {
-            requested: description.clone(),
-            reason: format!("it did not start: {error}; use --device cpu"),
-        })?;
-    Ok((device, description, adapter.is_gpu()))
+    let Selector { kind, api } = adapter.selector.clone();
+    Device::wgpu_options().device_kind(kind).graphics_api(api).init_async().await
 }
 
 /// Keeps cubecl from measuring what an adapter can do before it tunes: minutes of work for a program that

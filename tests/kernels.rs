@@ -100,6 +100,14 @@ fn group_norm_case<const D: usize>(
 }
 
 #[test]
+fn a_device_starts_once_for_all_who_ask() {
+    let started = std::thread::scope(|scope| {
+        [(); 4].map(|()| scope.spawn(common::start)).map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(started, [(); 4].map(|()| device()));
+}
+
+#[test]
 fn group_norm_equals_its_twin() {
     group_norm_case([1, 1, 1, 1], 1, 1, false);
     group_norm_case([2, 6, 3, 5], 3, 1, true);
