@@ -234,6 +234,7 @@ fn configurations_that_cannot_be_carried_out_are_refused() {
     assert!(refused("frames: 3", "frames: 3, min_frames: 4").contains("min_frames"));
     assert!(refused("frames: 3", "frames: 3, timestep_shift: 0").contains("timestep_shift"));
     assert!(refused("frames: 3", "frames: 3, views: 0").contains("denoiser.views"));
+    assert!(refused("frames: 3", "frames: 3, noise: {s_noise: 0.9}").contains("settings.yaml"));
     assert!(refused("frames: 3", "frames: 3, reversed_share: 2").contains("reversed_share"));
 
     // No autoencoder to make latents with.
