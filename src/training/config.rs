@@ -324,9 +324,11 @@ impl TrainConfig {
         }
         let Noise { keep_img_weight, s_noise, .. } = self.denoiser.noise;
         if keep_img_weight || s_noise != Noise::default().s_noise {
-            return Err("`denoiser.noise` has `keep_img_weight` or `s_noise`, which steps of sampling \
+            return Err(
+                "`denoiser.noise` has `keep_img_weight` or `s_noise`, which steps of sampling \
                         take and training does not; set them in the model's settings.yaml"
-                .into());
+                    .into(),
+            );
         }
         self.denoiser.noise.validate().map_err(|error| error.to_string())
     }
