@@ -193,15 +193,20 @@ fn no_guidance_is_guidance_of_scale_one() {
 #[test]
 fn guidance_leads_away_from_perturbed_attention() {
     let engine = engine();
-    let denoised = |scale, pag_scale| {
-        let guidance = Guidance { scale, pag_scale, ..Guidance::default() };
-        denoise(&engine, &Request { guidance, ..request() }).unwrap()
-    };
+    let guided = |guidance| denoise(&engine, &Request { guidance, ..request() }).unwrap();
+    let denoised = |scale, pag_scale| guided(Guidance { scale, pag_scale, ..Guidance::default() });
     let away = |scale, pag_scale| denoised(scale, pag_scale) - denoised(scale, 0.0);
     let once = away(1.0, 1.0);
     assert!(difference(denoised(1.0, 1.0), denoised(1.0, 0.0)) > 1e-2);
     assert!(difference(away(1.0, 3.0), once.clone() * 3.0) < 1e-4);
-    assert!(difference(away(3.5, 1.0), once) < 1e-4);
+    assert!(difference(away(3.5, 1.0), once.clone()) < 1e-4);
+    // The only step is at timestep 0.
+    let less = |pag_adaptive_scale| {
+        let guidance = Guidance { scale: 1.0, pag_scale: 1.0, ..Guidance::default() };
+        guided(Guidance { pag_adaptive_scale, ..guidance }) - denoised(1.0, 0.0)
+    };
+    assert!(difference(less(5e-4), once * 0.5) < 1e-4);
+    assert_eq!(less(1e-3).abs().max().into_scalar::<f32>(), 0.0);
 }
 
 #[test]

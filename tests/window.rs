@@ -178,8 +178,12 @@ fn short_and_impossible_guidance() {
     assert_eq!(three.scales(4).unwrap(), [7.5, 4.0, 1.5, 1.5]);
     let error = Guidance { end: Some(f64::NAN), ..guidance }.scales(4).unwrap_err().to_string();
     assert!(error.starts_with("video-guidance-scale-end"), "{error}");
-    for pag_scale in [-0.5, f64::INFINITY] {
-        let error = Guidance { pag_scale, ..guidance }.scales(4).unwrap_err().to_string();
-        assert!(error.starts_with("pag-scale"), "{error}");
+    for wrong in [-0.5, f64::INFINITY] {
+        let scale = Guidance { pag_scale: wrong, ..guidance };
+        let adaptive = Guidance { pag_adaptive_scale: wrong, ..guidance };
+        for (guidance, option) in [(scale, "pag-scale"), (adaptive, "pag-adaptive-scale")] {
+            let error = guidance.scales(4).unwrap_err().to_string();
+            assert!(error.starts_with(option), "{error}");
+        }
     }
 }

@@ -178,7 +178,7 @@ impl Denoiser<'_> {
             let prediction = self.engine.unet.forward(input).cast(FloatDType::F32);
             remove_condition(prediction, &self.plan.condition_positions)
         };
-        let scale = self.plan.pag_scale;
+        let scale = self.plan.pag_scale_at(input.timesteps[0]);
         if scale == 0.0 {
             return predicted(input);
         }

@@ -67,19 +67,28 @@ pub struct Guidance {
     /// are perturbed, that is, from pictures that fall apart; 0 or more. Default 0: not at all, as the
     /// original. More than 0 lets the network predict once more in every step.
     pub pag_scale: f64,
+    /// How much of that scale is lost with every timestep below 1000, where noise gets weaker, until
+    /// nothing is left of it, and that pass is left out; 0 or more. Default 0. As in diffusers.
+    pub pag_adaptive_scale: f64,
 }
 
 impl Default for Guidance {
     fn default() -> Self {
-        Self { scale: 3.5, end: None, method: GuidanceMethod::default(), pag_scale: 0.0 }
+        Self {
+            scale: 3.5,
+            end: None,
+            method: GuidanceMethod::default(),
+            pag_scale: 0.0,
+            pag_adaptive_scale: 0.0,
+        }
     }
 }
 
 impl Guidance {
     /// What suits a model.
     pub fn of(settings: &ModelSettings) -> Self {
-        let ModelSettings { video_guidance_scale, pag_scale, .. } = *settings;
-        Self { scale: video_guidance_scale, pag_scale, ..Self::default() }
+        let ModelSettings { video_guidance_scale, pag_scale, pag_adaptive_scale, .. } = *settings;
+        Self { scale: video_guidance_scale, pag_scale, pag_adaptive_scale, ..Self::default() }
     }
 
     /// Whether the network also predicts for the negative prompt. As in MuseV the first scale alone
@@ -91,23 +100,23 @@ impl Guidance {
     /// The scale of each of `steps` steps.
     ///
     /// # Errors
-    /// When a scale is not finite, or that of perturbed attention negative.
+    /// When a scale is not finite, or one of perturbed attention negative.
     pub fn scales(&self, steps: usize) -> Result<Vec<f64>> {
         let scales = [
             ("video-guidance-scale", self.scale),
             ("video-guidance-scale-end", self.end.unwrap_or(self.scale)),
             ("pag-scale", self.pag_scale),
+            ("pag-adaptive-scale", self.pag_adaptive_scale),
         ];
         for (option, value) in scales {
             if !value.is_finite() {
                 return Err(Error::request(option, format!("{value} is not a finite number")));
             }
         }
-        if self.pag_scale < 0.0 {
-            return Err(Error::request(
-                "pag-scale",
-                format!("{} is not 0 or more", self.pag_scale),
-            ));
+        for (option, value) in &scales[2..] {
+            if *value < 0.0 {
+                return Err(Error::request(option, format!("{value} is not 0 or more")));
+            }
         }
         let start = self.scale;
         let stop = self.end.unwrap_or(start);

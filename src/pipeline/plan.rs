@@ -26,8 +26,10 @@ pub struct Plan {
     pub window_batch: usize,
     /// Guidance scale of every step; empty when guidance is off.
     pub guidance: Vec<f64>,
-    /// Scale of perturbed-attention guidance; 0 without it.
+    /// Scale of perturbed-attention guidance at the timestep 1000; 0 without it.
     pub pag_scale: f64,
+    /// What of that scale is lost with every timestep below.
+    pub pag_adaptive_scale: f64,
     /// Steps of the schedule.
     pub steps: usize,
     /// How many of them, from the first on, are not taken.
@@ -77,6 +79,7 @@ impl Plan {
             window_batch: request.window.batch_size.max(1),
             guidance,
             pag_scale: request.guidance.pag_scale,
+            pag_adaptive_scale: request.guidance.pag_adaptive_scale,
             steps,
             skipped_steps,
             mode: request.mode,
@@ -98,6 +101,11 @@ impl Plan {
         (0..positions.len() + window.len())
             .filter_map(|at| if positions.contains(&at) { Some(at) } else { generated.next() })
             .collect()
+    }
+
+    /// Scale of perturbed-attention guidance at `timestep`, 0 to 1000: 0 where there is none.
+    pub fn pag_scale_at(&self, timestep: f64) -> f64 {
+        (self.pag_scale - self.pag_adaptive_scale * (1000.0 - timestep)).max(0.0)
     }
 
     /// Copies of the batch that the denoiser sees: 2 with guidance, unconditional half first.

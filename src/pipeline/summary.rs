@@ -22,6 +22,7 @@ impl Request {
             "eta": sampling.eta,
             "video_guidance_scale": self.guidance.scale,
             "pag_scale": self.guidance.pag_scale,
+            "pag_adaptive_scale": self.guidance.pag_adaptive_scale,
             "img_weight": sampling.noise.img_weight,
             "keep_img_weight": sampling.noise.keep_img_weight,
             "s_noise": sampling.noise.s_noise,

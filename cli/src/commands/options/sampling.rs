@@ -59,6 +59,10 @@ pub(crate) struct Sampling {
     /// together, and harder; above 0 takes up to twice the time [default: 0; mini: 0.4]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) pag_scale: Option<f64>,
+    /// Lose this much of that scale with every timestep below 1000, where noise gets weaker, until it is 0
+    /// and the steps take no longer than without [default: 0]
+    #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
+    pub(crate) pag_adaptive_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
     #[arg(long, value_name = "TYPE", default_value_t = NoiseType::VideoFusion)]
     pub(crate) noise_type: NoiseType,
