@@ -325,8 +325,8 @@ impl TrainConfig {
         let Noise { keep_img_weight, s_noise, .. } = self.denoiser.noise;
         if keep_img_weight || s_noise != Noise::default().s_noise {
             return Err(
-                "`denoiser.noise` has `keep_img_weight` or `s_noise`, which steps of sampling \
-                        take and training does not; set them in the model's settings.yaml"
+                "`denoiser.noise` has `keep_img_weight` or `s_noise`, which training does not \
+                        follow; set them in the model's settings.yaml"
                     .into(),
             );
         }

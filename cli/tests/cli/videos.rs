@@ -84,7 +84,7 @@ fn the_cpu_and_a_graphics_adapter_make_the_same_video() {
     let mut videos = Vec::new();
     for device in ["cpu", "wgpu"] {
         let out = format!("out/{device}.png");
-        let words = ["--image", &image, "--frames", "20", "--seed", "1", "-o", &out];
+        let words = ["--image", &image, "--frames", "40", "--seed", "1", "-o", &out];
         let mut words = with_steps("2", &words);
         let at = words.iter().position(|word| *word == "cpu").expect("a device is named");
         words[at] = device;
@@ -96,7 +96,7 @@ fn the_cpu_and_a_graphics_adapter_make_the_same_video() {
         .zip(&videos[1])
         .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
         .collect();
-    assert_eq!((squares.len(), videos[1].len()), (20 * 64 * 64 * 3, videos[0].len()));
+    assert_eq!((squares.len(), videos[1].len()), (40 * 64 * 64 * 3, videos[0].len()));
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;
     let psnr = 10.0 * (255.0 * 255.0 / mean.max(f64::MIN_POSITIVE)).log10();
     assert!(psnr >= 45.0, "{psnr:.1} dB");
