@@ -21,7 +21,7 @@ use musev::pipeline::{
     PromptPictures,
 };
 use musev::random::Generator;
-use musev::schedulers::SchedulerConfig;
+use musev::schedulers::{PredictionType, SchedulerConfig, TimestepSpacing};
 use musev::{
     ConditionFrames, Error, FacePrompt, Frame, Guidance, Request, Result, Rng, Sampling, Size,
     Unwatched, VisionCondition, Window,
@@ -207,6 +207,31 @@ fn guidance_leads_away_from_perturbed_attention() {
     };
     assert!(difference(less(5e-4), once * 0.5) < 1e-4);
     assert_eq!(less(1e-3).abs().max().into_scalar::<f32>(), 0.0);
+}
+
+/// One step from the strongest noise ends with the clip that is told: its frames go away from their mean
+/// as many times as far as they are told to. At weak noise they do not.
+#[test]
+fn motion_guidance_leads_away_from_the_clip_that_stands_still() {
+    let mut engine = engine();
+    let moved = |engine: &Engine, scale, motion_guidance_scale| {
+        let guidance = Guidance { scale, motion_guidance_scale, ..Guidance::default() };
+        let request = Request { guidance, window: Window::default(), ..request() };
+        denoise(engine, &request).unwrap().narrow(2, 1, 5)
+    };
+    assert_eq!(difference(moved(&engine, 1.0, 2.0), moved(&engine, 1.0, 1.0)), 0.0);
+    engine.scheduler.timestep_spacing = Some(TimestepSpacing::Trailing);
+    for prediction_type in [PredictionType::Epsilon, PredictionType::VPrediction] {
+        engine.scheduler.prediction_type = prediction_type;
+        for scale in [1.0, 3.5] {
+            let told = moved(&engine, scale, 1.0);
+            let still = told.clone().mean_dim(2).repeat_dim(2, 5);
+            assert!(difference(still.clone(), told.clone()) > 1e-2);
+            assert!(difference(moved(&engine, scale, 0.0), still.clone()) < 1e-4);
+            let more = still.clone() + (told - still) * 2.5;
+            assert!(difference(moved(&engine, scale, 2.5), more) < 1e-4);
+        }
+    }
 }
 
 #[test]

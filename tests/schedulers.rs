@@ -109,6 +109,39 @@ proptest! {
         }
     }
 
+    /// Of an exact prediction, by the sample as the model is given it.
+    #[test]
+    fn a_prediction_tells_the_clean_sample(
+        kind in kinds(),
+        steps in 1usize..=50,
+        skipped in 0usize..50,
+        prediction_type in prop::sample::select(vec![
+            PredictionType::Epsilon,
+            PredictionType::VPrediction,
+        ]),
+        clean in -1.0..1.0,
+        noise in -1.0..1.0,
+    ) {
+        let config =
+            SchedulerConfig { prediction_type, ..SchedulerConfig::stable_diffusion() };
+        let scheduler = LateStart::new(config.init(kind, steps, 0.0).unwrap(), skipped);
+        let device = common::device();
+        let one = Tensor::<5>::ones([1; 5], &device);
+        for index in 0..scheduler.timesteps().len() {
+            let given = |x: f64, e: f64| {
+                let noised = scheduler.add_noise(one.clone() * x, one.clone() * e, index);
+                f64::from(noised.into_scalar::<f32>()) * scheduler.input_scale(index)
+            };
+            let prediction = match prediction_type {
+                PredictionType::Epsilon => noise,
+                PredictionType::VPrediction => noise * given(1.0, 0.0) - clean * given(0.0, 1.0),
+            };
+            let original = scheduler.original(index);
+            let told = original.sample * given(clean, noise) + original.output * prediction;
+            prop_assert!((told - clean).abs() < 1e-4, "{:?} at {}: {} for {}", kind, index, told, clean);
+        }
+    }
+
     #[test]
     fn a_scheduler_config_never_panics(text in "\\PC{0,64}") {
         let _ = SchedulerConfig::from_json("file", &text);

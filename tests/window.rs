@@ -181,7 +181,12 @@ fn short_and_impossible_guidance() {
     for wrong in [-0.5, f64::INFINITY] {
         let scale = Guidance { pag_scale: wrong, ..guidance };
         let adaptive = Guidance { pag_adaptive_scale: wrong, ..guidance };
-        for (guidance, option) in [(scale, "pag-scale"), (adaptive, "pag-adaptive-scale")] {
+        let motion = Guidance { motion_guidance_scale: wrong, ..guidance };
+        for (guidance, option) in [
+            (scale, "pag-scale"),
+            (adaptive, "pag-adaptive-scale"),
+            (motion, "motion-guidance-scale"),
+        ] {
             let error = guidance.scales(4).unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");
         }

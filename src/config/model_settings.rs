@@ -33,6 +33,8 @@ pub struct ModelSettings {
     pub pag_scale: f64,
     /// What of its scale is lost with every timestep below 1000.
     pub pag_adaptive_scale: f64,
+    /// Motion guidance of the video.
+    pub motion_guidance_scale: f64,
     /// Share of a frame's own noise in the variance of the noise.
     pub w_ind_noise: f64,
     /// Share of the picture in the initial noise.
@@ -60,6 +62,7 @@ impl Default for ModelSettings {
             video_guidance_scale: 3.5,
             pag_scale: 0.0,
             pag_adaptive_scale: 0.0,
+            motion_guidance_scale: 1.0,
             w_ind_noise: 0.5,
             img_weight: 1e-3,
             keep_img_weight: false,

@@ -157,15 +157,16 @@ impl Denoiser<'_> {
             control: self.control(&sample, &seen, index),
             pose: self.pose(&seen, group.len()),
         };
-        self.predict(UNet3DInput {
-            sample,
+        let input = UNet3DInput {
+            sample: sample.clone(),
             timesteps: vec![self.scheduler.timesteps()[index]],
             encoder_hidden_states: text.clone().cast(self.engine.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,
             perturbed_attention: false,
             conditions,
-        })
+        };
+        self.moved(self.predict(input), sample, index)
     }
 
     /// The UNet on `input`, which may have two halves for guidance, away from what it would predict
@@ -190,6 +191,26 @@ impl Denoiser<'_> {
         let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - perturbed;
         // Both halves go the same way, so that classifier-free guidance leaves it as it is.
         prediction + away.repeat_dim(0, copies) * scale
+    }
+
+    /// `prediction` in step `index` of a clip that moves more, by the scale of motion guidance: the clip
+    /// that it tells goes away that far from the one that stands still, the mean of its frames.
+    ///
+    /// # Shapes
+    /// - `prediction`, output: `[g · windows, 4, frames of a window, h, w]`; `sample`: the same with
+    ///   condition frames
+    fn moved(&self, prediction: Tensor<5>, sample: Tensor<5>, index: usize) -> Tensor<5> {
+        let scale = self.plan.motion_guidance_scale_at(self.scheduler.timesteps()[index]);
+        if scale == 1.0 {
+            return prediction;
+        }
+        let sample = remove_condition(sample, &self.plan.condition_positions);
+        let motion = |x: Tensor<5>| x.clone() - x.mean_dim(2);
+        // The told clip is linear in both. The sample stays what it is: the prediction has to say it all.
+        let LinearUpdate { sample: seen, output } = self.scheduler.original(index);
+        let more =
+            motion(prediction.clone()) + motion(sample.cast(FloatDType::F32)) * (seen / output);
+        prediction + more * (scale - 1.0)
     }
 
     /// What all ControlNets make of `sample` in step `index`. In guess mode the unconditional half

@@ -1,5 +1,6 @@
-//! Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): its scale at every step. And
-//! perturbed-attention guidance (Ahn et al. 2024, arXiv:2403.17377).
+//! Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): its scale at every step.
+//! Perturbed-attention guidance (Ahn et al. 2024, arXiv:2403.17377), and guidance away from the clip that
+//! stands still.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +71,10 @@ pub struct Guidance {
     /// How much of that scale is lost with every timestep below 1000, where noise gets weaker, until
     /// nothing is left of it, and that pass is left out; 0 or more. Default 0. As in diffusers.
     pub pag_adaptive_scale: f64,
+    /// How many times as far as the network predicts every step goes away from the clip that stands
+    /// still, the mean of the frames, while noise is strong: at timesteps of 600 and above, where motion
+    /// is decided; 0 or more. Default 1: as far as it predicts, as the original.
+    pub motion_guidance_scale: f64,
 }
 
 impl Default for Guidance {
@@ -80,6 +85,7 @@ impl Default for Guidance {
             method: GuidanceMethod::default(),
             pag_scale: 0.0,
             pag_adaptive_scale: 0.0,
+            motion_guidance_scale: 1.0,
         }
     }
 }
@@ -87,8 +93,13 @@ impl Default for Guidance {
 impl Guidance {
     /// What suits a model.
     pub fn of(settings: &ModelSettings) -> Self {
-        let ModelSettings { video_guidance_scale, pag_scale, pag_adaptive_scale, .. } = *settings;
-        Self { scale: video_guidance_scale, pag_scale, pag_adaptive_scale, ..Self::default() }
+        Self {
+            scale: settings.video_guidance_scale,
+            pag_scale: settings.pag_scale,
+            pag_adaptive_scale: settings.pag_adaptive_scale,
+            motion_guidance_scale: settings.motion_guidance_scale,
+            ..Self::default()
+        }
     }
 
     /// Whether the network also predicts for the negative prompt. As in MuseV the first scale alone
@@ -100,13 +111,14 @@ impl Guidance {
     /// The scale of each of `steps` steps.
     ///
     /// # Errors
-    /// When a scale is not finite, or one of perturbed attention negative.
+    /// When a scale is not finite, or one that is not of the prompts negative.
     pub fn scales(&self, steps: usize) -> Result<Vec<f64>> {
         let scales = [
             ("video-guidance-scale", self.scale),
             ("video-guidance-scale-end", self.end.unwrap_or(self.scale)),
             ("pag-scale", self.pag_scale),
             ("pag-adaptive-scale", self.pag_adaptive_scale),
+            ("motion-guidance-scale", self.motion_guidance_scale),
         ];
         for (option, value) in scales {
             if !value.is_finite() {

@@ -8,6 +8,9 @@ use crate::pipeline::{Mode, Request, Sampling};
 pub(crate) const MAX_SIDE: usize = 8192;
 /// Frames above this are taken for a mistake; longer videos are chained shots.
 const MAX_FRAMES: usize = 100_000;
+/// Motion is guided at this timestep and above. What moves is decided there; guided on below, it leaves
+/// ghosts.
+const LEAST_MOTION_TIMESTEP: f64 = 600.0;
 /// How much the VAE of Stable Diffusion 1.5 shrinks; sides that fit it fit those that shrink less.
 pub(super) const VAE_SCALE_FACTOR: usize = 8;
 
@@ -30,6 +33,8 @@ pub struct Plan {
     pub pag_scale: f64,
     /// What of that scale is lost with every timestep below.
     pub pag_adaptive_scale: f64,
+    /// Scale of motion guidance while noise is strong; 1 without it.
+    pub motion_guidance_scale: f64,
     /// Steps of the schedule.
     pub steps: usize,
     /// How many of them, from the first on, are not taken.
@@ -80,6 +85,7 @@ impl Plan {
             guidance,
             pag_scale: request.guidance.pag_scale,
             pag_adaptive_scale: request.guidance.pag_adaptive_scale,
+            motion_guidance_scale: request.guidance.motion_guidance_scale,
             steps,
             skipped_steps,
             mode: request.mode,
@@ -106,6 +112,11 @@ impl Plan {
     /// Scale of perturbed-attention guidance at `timestep`, 0 to 1000: 0 where there is none.
     pub fn pag_scale_at(&self, timestep: f64) -> f64 {
         (self.pag_scale - self.pag_adaptive_scale * (1000.0 - timestep)).max(0.0)
+    }
+
+    /// Scale of motion guidance at `timestep`, 0 to 1000: 1 where there is none.
+    pub fn motion_guidance_scale_at(&self, timestep: f64) -> f64 {
+        if timestep < LEAST_MOTION_TIMESTEP { 1.0 } else { self.motion_guidance_scale }
     }
 
     /// Copies of the batch that the denoiser sees: 2 with guidance, unconditional half first.

@@ -23,6 +23,7 @@ impl Request {
             "video_guidance_scale": self.guidance.scale,
             "pag_scale": self.guidance.pag_scale,
             "pag_adaptive_scale": self.guidance.pag_adaptive_scale,
+            "motion_guidance_scale": self.guidance.motion_guidance_scale,
             "img_weight": sampling.noise.img_weight,
             "keep_img_weight": sampling.noise.keep_img_weight,
             "s_noise": sampling.noise.s_noise,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::forward_process::ForwardProcess;
 use super::strides::Strides;
-use super::{Scheduler, SchedulerConfig, Step};
+use super::{LinearUpdate, Scheduler, SchedulerConfig, Step};
 
 /// The DDIM sampler for a number of steps.
 #[derive(Clone, Debug)]
@@ -33,17 +33,20 @@ impl Scheduler for DDIMScheduler {
         &self.strides.timesteps
     }
 
+    fn original(&self, index: usize) -> LinearUpdate {
+        self.strides.original(index)
+    }
+
     fn step(&self, index: usize) -> Step {
         let Strides { process, .. } = &self.strides;
-        let timestep = self.strides.timestep(index);
         let alpha = self.strides.alpha(index);
         let before = self.strides.next_alpha(index).unwrap_or(self.final_alpha_cumprod);
         let variance = (1.0 - before) / (1.0 - alpha) * (1.0 - alpha / before);
         let deviation = self.eta * variance.max(0.0).sqrt();
         let direction = (1.0 - before - deviation * deviation).max(0.0).sqrt();
         Step {
-            linear: process.original(timestep) * before.sqrt()
-                + process.epsilon(timestep) * direction,
+            linear: self.original(index) * before.sqrt()
+                + process.epsilon(self.strides.timestep(index)) * direction,
             noise: deviation,
             noise_mean: (1.0 - before).sqrt() - direction,
             kept: 0.0,

@@ -28,6 +28,10 @@ impl Scheduler for DDPMScheduler {
         &self.strides.timesteps
     }
 
+    fn original(&self, index: usize) -> LinearUpdate {
+        self.strides.original(index)
+    }
+
     fn step(&self, index: usize) -> Step {
         let timestep = self.strides.timestep(index);
         let alpha = self.strides.alpha(index);
@@ -44,8 +48,7 @@ impl Scheduler for DDPMScheduler {
             VarianceType::FixedLarge => step_beta,
         };
         Step {
-            linear: self.strides.process.original(timestep) * original
-                + LinearUpdate::SAMPLE * sample,
+            linear: self.original(index) * original + LinearUpdate::SAMPLE * sample,
             noise: if timestep > 0 { variance.sqrt() } else { 0.0 },
             noise_mean: (1.0 - before).sqrt() - sample * (1.0 - alpha).sqrt(),
             kept: 0.0,

@@ -88,20 +88,24 @@ impl Scheduler for DPMSolverMultistepScheduler {
         &self.timesteps
     }
 
+    fn original(&self, index: usize) -> LinearUpdate {
+        self.process.original(self.timestep(index))
+    }
+
     fn step(&self, index: usize) -> Step {
         let (linear, h, weight) = self.first_order(index);
         if !self.is_second_order(index) || h == 0.0 {
             return linear.into();
         }
-        let [from, to] = [self.timestep(index), self.timestep(index + 1)];
-        let before = self.lambda(from) - self.lambda(self.timestep(index - 1));
+        let to = self.timestep(index + 1);
+        let before = self.lambda(self.timestep(index)) - self.lambda(self.timestep(index - 1));
         let derivative = match self.solver_type {
             SolverType::Midpoint => 0.5 * weight,
             SolverType::Heun => self.process.shares(to)[0] * ((-h).exp_m1() / h + 1.0),
         } * h
             / before;
         Step {
-            linear: linear + self.process.original(from) * derivative,
+            linear: linear + self.original(index) * derivative,
             kept: -derivative,
             ..Step::default()
         }
@@ -113,7 +117,7 @@ impl Scheduler for DPMSolverMultistepScheduler {
 
     fn keeps(&self, index: usize) -> Option<LinearUpdate> {
         let needed = index + 1 < self.timesteps.len() && self.is_second_order(index + 1);
-        needed.then(|| self.process.original(self.timestep(index)))
+        needed.then(|| self.original(index))
     }
 
     fn add_noise(&self, original: Tensor<5>, noise: Tensor<5>, index: usize) -> Tensor<5> {

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::forward_process::ForwardProcess;
 use super::sigmas;
-use super::{PredictionType, Scheduler, SchedulerConfig, Step, TimestepSpacing};
+use super::{LinearUpdate, PredictionType, Scheduler, SchedulerConfig, Step, TimestepSpacing};
 
 /// The Euler sampler for a number of steps.
 #[derive(Clone, Debug)]
@@ -46,6 +46,10 @@ impl Scheduler for EulerDiscreteScheduler {
 
     fn input_scale(&self, index: usize) -> f64 {
         sigmas::input_scale(self.sigmas[index])
+    }
+
+    fn original(&self, index: usize) -> LinearUpdate {
+        sigmas::original(self.prediction_type, self.sigmas[index])
     }
 
     fn step(&self, index: usize) -> Step {

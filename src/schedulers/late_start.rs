@@ -38,6 +38,10 @@ impl Scheduler for LateStart {
         self.whole.input_scale(self.skipped + index)
     }
 
+    fn original(&self, index: usize) -> LinearUpdate {
+        self.whole.original(self.skipped + index)
+    }
+
     fn step(&self, index: usize) -> Step {
         match index {
             0 => self.first_step(0),

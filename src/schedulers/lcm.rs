@@ -40,12 +40,15 @@ impl Scheduler for LCMScheduler {
         &self.timesteps
     }
 
+    fn original(&self, index: usize) -> LinearUpdate {
+        self.process.original(self.timestep(index))
+    }
+
     fn step(&self, index: usize) -> Step {
         let scaled = self.timesteps[index] * self.timestep_scaling;
         let norm = scaled.mul_add(scaled, SIGMA_DATA * SIGMA_DATA);
         let skip = SIGMA_DATA * SIGMA_DATA / norm;
-        let denoised = self.process.original(self.timestep(index)) * (scaled / norm.sqrt())
-            + LinearUpdate::SAMPLE * skip;
+        let denoised = self.original(index) * (scaled / norm.sqrt()) + LinearUpdate::SAMPLE * skip;
         match self.timesteps.get(index + 1) {
             Some(&next) => {
                 let [signal, noise] = self.process.shares(next as usize);

@@ -128,6 +128,10 @@ pub trait Scheduler: Debug {
         1.0
     }
 
+    /// The clean sample that a prediction in step `index` tells, by the sample as the model is given
+    /// it.
+    fn original(&self, index: usize) -> LinearUpdate;
+
     /// The coefficients of step `index`.
     fn step(&self, index: usize) -> Step;
 

@@ -33,6 +33,16 @@ pub(super) fn input_scale(sigma: f64) -> f64 {
     1.0 / (sigma * sigma + 1.0).sqrt()
 }
 
+/// The clean sample that a prediction tells, by a sample of noise level `sigma` that
+/// [`input_scale`] has scaled.
+pub(super) fn original(prediction_type: PredictionType, sigma: f64) -> LinearUpdate {
+    let scale = input_scale(sigma);
+    match prediction_type {
+        PredictionType::Epsilon => LinearUpdate { sample: scale.recip(), output: -sigma },
+        PredictionType::VPrediction => LinearUpdate { sample: scale, output: -sigma * scale },
+    }
+}
+
 /// One step of Euler's method from `sigma` to `next`.
 pub(super) fn euler_step(prediction_type: PredictionType, sigma: f64, next: f64) -> LinearUpdate {
     let change = next - sigma;

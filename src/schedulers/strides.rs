@@ -1,7 +1,7 @@
 //! The steps of samplers that go down evenly, from whole timestep to whole timestep.
 
 use super::forward_process::ForwardProcess;
-use super::{SchedulerConfig, TimestepSpacing};
+use super::{LinearUpdate, SchedulerConfig, TimestepSpacing};
 
 /// The forward process at the timesteps of a run.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ impl Strides {
     /// The timestep of step `index`.
     pub(super) fn timestep(&self, index: usize) -> usize {
         self.timesteps[index] as usize
+    }
+
+    /// The clean sample that a prediction in step `index` tells.
+    pub(super) fn original(&self, index: usize) -> LinearUpdate {
+        self.process.original(self.timestep(index))
     }
 
     /// ā at the beginning of step `index`.

@@ -33,6 +33,9 @@ pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings
         video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
         pag_scale: sampling.pag_scale.unwrap_or(model.pag_scale),
         pag_adaptive_scale: sampling.pag_adaptive_scale.unwrap_or(model.pag_adaptive_scale),
+        motion_guidance_scale: sampling
+            .motion_guidance_scale
+            .unwrap_or(model.motion_guidance_scale),
         w_ind_noise: sampling.w_ind_noise.unwrap_or(model.w_ind_noise),
         img_weight: sampling.img_weight.unwrap_or(model.img_weight),
         keep_img_weight: model.keep_img_weight,

@@ -63,6 +63,10 @@ pub(crate) struct Sampling {
     /// and the steps take no longer than without [default: 0]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) pag_adaptive_scale: Option<f64>,
+    /// Go this many times as far from a clip that stands still while noise is strong (at timesteps of 600
+    /// and above): more moves more, 1 as the model would [default: 1]
+    #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
+    pub(crate) motion_guidance_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
     #[arg(long, value_name = "TYPE", default_value_t = NoiseType::VideoFusion)]
     pub(crate) noise_type: NoiseType,
