@@ -159,7 +159,7 @@ fn difference(a: Tensor<5>, b: Tensor<5>) -> f32 {
 fn windows_denoised_together_equal_windows_one_by_one() {
     let engine = engine();
     for scale in [1.0, 3.5] {
-        let guidance = Guidance { scale, pag_scale: 0.5, ..Guidance::default() };
+        let guidance = Guidance { scale, image_scale: 2.0, ..Guidance::default() };
         let single = Request { guidance, ..request() };
         let mut together = single.clone();
         together.window.batch_size = 2;
@@ -189,24 +189,25 @@ fn no_guidance_is_guidance_of_scale_one() {
 }
 
 /// As far as it is told, and with the prompt's half of every condition, whether there is another half
-/// or not.
+/// or not; not at all without a picture.
 #[test]
-fn guidance_leads_away_from_perturbed_attention() {
+fn image_guidance_leads_away_from_what_does_not_see_the_picture() {
     let engine = engine();
     let guided = |guidance| denoise(&engine, &Request { guidance, ..request() }).unwrap();
-    let denoised = |scale, pag_scale| guided(Guidance { scale, pag_scale, ..Guidance::default() });
-    let away = |scale, pag_scale| denoised(scale, pag_scale) - denoised(scale, 0.0);
-    let once = away(1.0, 1.0);
-    assert!(difference(denoised(1.0, 1.0), denoised(1.0, 0.0)) > 1e-2);
-    assert!(difference(away(1.0, 3.0), once.clone() * 3.0) < 1e-4);
-    assert!(difference(away(3.5, 1.0), once.clone()) < 1e-4);
-    // The only step is at timestep 0.
-    let less = |pag_adaptive_scale| {
-        let guidance = Guidance { scale: 1.0, pag_scale: 1.0, ..Guidance::default() };
-        guided(Guidance { pag_adaptive_scale, ..guidance }) - denoised(1.0, 0.0)
+    let denoised =
+        |scale, image_scale| guided(Guidance { scale, image_scale, ..Guidance::default() });
+    let away = |scale, image_scale| denoised(scale, image_scale) - denoised(scale, 1.0);
+    let once = away(1.0, 2.0);
+    assert!(difference(denoised(1.0, 2.0), denoised(1.0, 1.0)) > 1e-2);
+    assert!(difference(away(1.0, 4.0), once.clone() * 3.0) < 1e-4);
+    assert!(difference(away(3.5, 2.0), once.clone()) < 1e-4);
+    let alone = |image_scale| {
+        let guidance = Guidance { scale: 1.0, image_scale, ..Guidance::default() };
+        let request = Request { guidance, vision: None, ..request() };
+        let request = Request { controls: Vec::new(), pose: Vec::new(), ..request };
+        denoise(&engine, &request).unwrap()
     };
-    assert!(difference(less(5e-4), once * 0.5) < 1e-4);
-    assert_eq!(less(1e-3).abs().max().into_scalar::<f32>(), 0.0);
+    assert_eq!(difference(alone(2.0), alone(1.0)), 0.0);
 }
 
 /// One step from the strongest noise ends with the clip that is told: its frames go away from their mean
@@ -214,8 +215,8 @@ fn guidance_leads_away_from_perturbed_attention() {
 #[test]
 fn motion_guidance_leads_away_from_the_clip_that_stands_still() {
     let mut engine = engine();
-    let moved = |engine: &Engine, scale, motion_guidance_scale| {
-        let guidance = Guidance { scale, motion_guidance_scale, ..Guidance::default() };
+    let moved = |engine: &Engine, scale, motion_scale| {
+        let guidance = Guidance { scale, motion_scale, ..Guidance::default() };
         let request = Request { guidance, window: Window::default(), ..request() };
         denoise(engine, &request).unwrap().narrow(2, 1, 5)
     };

@@ -105,7 +105,7 @@ proptest! {
         method in prop::sample::select(GuidanceMethod::ALL.to_vec()),
         steps in 4usize..=100,
     ) {
-        let scales = Guidance { scale, end, method, ..Guidance::default() }.scales(steps).unwrap();
+        let scales = Guidance { scale, end, method, ..Guidance::default() }.scales(steps);
         prop_assert_eq!(scales.len(), steps);
         prop_assert_eq!(scales.first(), Some(&scale));
         prop_assert_eq!(scales.last(), Some(&end.unwrap_or(scale)));
@@ -162,6 +162,14 @@ fn settings_are_read_in_the_original_spelling() {
 }
 
 #[test]
+fn the_scale_of_the_picture_goes_evenly_to_its_end() {
+    let guidance = Guidance { image_scale: 5.0, image_end: Some(2.0), ..Guidance::default() };
+    assert_eq!(guidance.image_scales(4), [5.0, 4.0, 3.0, 2.0]);
+    assert_eq!(guidance.image_scales(1), [5.0]);
+    assert_eq!(Guidance { image_end: None, ..guidance }.image_scales(2), [5.0; 2]);
+}
+
+#[test]
 fn the_first_scale_decides_whether_there_is_guidance() {
     assert!(Guidance::default().is_on());
     assert!(!Guidance { scale: 1.0, end: Some(7.5), ..Guidance::default() }.is_on());
@@ -171,23 +179,23 @@ fn the_first_scale_decides_whether_there_is_guidance() {
 fn short_and_impossible_guidance() {
     let method = GuidanceMethod::FixTwoStage;
     let guidance = Guidance { scale: 7.5, end: Some(1.5), method, ..Guidance::default() };
-    assert_eq!(guidance.scales(2).unwrap(), [7.5, 7.5]);
-    assert_eq!(Guidance { method: GuidanceMethod::Linear, ..guidance }.scales(1).unwrap(), [7.5]);
+    assert_eq!(guidance.scales(2), [7.5, 7.5]);
+    assert_eq!(Guidance { method: GuidanceMethod::Linear, ..guidance }.scales(1), [7.5]);
     // 4.5 rounded down, as the original does.
     let three = Guidance { method: GuidanceMethod::ThreeStage, ..guidance };
-    assert_eq!(three.scales(4).unwrap(), [7.5, 4.0, 1.5, 1.5]);
-    let error = Guidance { end: Some(f64::NAN), ..guidance }.scales(4).unwrap_err().to_string();
+    assert_eq!(three.scales(4), [7.5, 4.0, 1.5, 1.5]);
+    let error = Guidance { end: Some(f64::NAN), ..guidance }.validate().unwrap_err().to_string();
     assert!(error.starts_with("video-guidance-scale-end"), "{error}");
     for wrong in [-0.5, f64::INFINITY] {
-        let scale = Guidance { pag_scale: wrong, ..guidance };
-        let adaptive = Guidance { pag_adaptive_scale: wrong, ..guidance };
-        let motion = Guidance { motion_guidance_scale: wrong, ..guidance };
+        let image = Guidance { image_scale: wrong, ..guidance };
+        let image_end = Guidance { image_end: Some(wrong), ..guidance };
+        let motion = Guidance { motion_scale: wrong, ..guidance };
         for (guidance, option) in [
-            (scale, "pag-scale"),
-            (adaptive, "pag-adaptive-scale"),
-            (motion, "motion-guidance-scale"),
+            (image, "image-guidance-scale:"),
+            (image_end, "image-guidance-scale-end:"),
+            (motion, "motion-guidance-scale:"),
         ] {
-            let error = guidance.scales(4).unwrap_err().to_string();
+            let error = guidance.validate().unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");
         }
     }

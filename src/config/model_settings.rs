@@ -29,10 +29,10 @@ pub struct ModelSettings {
     pub scheduler: SchedulerKind,
     /// Guidance of the video.
     pub video_guidance_scale: f64,
-    /// Perturbed-attention guidance of the video.
-    pub pag_scale: f64,
-    /// What of its scale is lost with every timestep below 1000.
-    pub pag_adaptive_scale: f64,
+    /// Image guidance of the video in its first step.
+    pub image_guidance_scale: f64,
+    /// The same in its last; `None` for as much.
+    pub image_guidance_scale_end: Option<f64>,
     /// Motion guidance of the video.
     pub motion_guidance_scale: f64,
     /// Share of a frame's own noise in the variance of the noise.
@@ -60,8 +60,8 @@ impl Default for ModelSettings {
             steps: 10,
             scheduler: SchedulerKind::default(),
             video_guidance_scale: 3.5,
-            pag_scale: 0.0,
-            pag_adaptive_scale: 0.0,
+            image_guidance_scale: 1.0,
+            image_guidance_scale_end: None,
             motion_guidance_scale: 1.0,
             w_ind_noise: 0.5,
             img_weight: 1e-3,

@@ -88,7 +88,7 @@ pub fn bench_unet(device: &Device, options: &UnetBenchOptions) -> Result<UnetBen
         encoder_hidden_states,
         vision_condition_index: vision_condition_index.clone(),
         skip_temporal_layers: false,
-        perturbed_attention: false,
+        unseen_condition: false,
         conditions: UNet3DConditions::default(),
     };
     let mut matmul_seconds = f64::INFINITY;

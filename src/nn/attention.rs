@@ -138,15 +138,6 @@ impl Attention {
         map_tokens(attention(q, k, v, self.heads), &self.to_out)
     }
 
-    /// Self attention whose scores are the identity: every token sees itself alone (Ahn et al. 2024,
-    /// arXiv:2403.17377).
-    ///
-    /// # Shapes
-    /// - `x`, output: `[b·frames, n, c]`
-    pub fn forward_perturbed(&self, x: Tensor<3>) -> Tensor<3> {
-        map_tokens(map_tokens(x, &self.to_v), &self.to_out)
-    }
-
     /// Cross attention of all frames of a clip to the clip's context: a softmax of its own for the
     /// text and for each image prompt.
     ///
@@ -248,25 +239,4 @@ fn append_shared(x: Tensor<3>, shared: Tensor<3>) -> Tensor<3> {
     let [b, m, _] = shared.dims();
     let shared = shared.unsqueeze_dim::<4>(1).expand([b, rows / b, m, c]).reshape([rows, m, c]);
     Tensor::cat(vec![x, shared], 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::{Device, Distribution, Tensor};
-
-    use super::AttentionConfig;
-
-    #[test]
-    fn perturbed_it_is_the_self_attention_of_every_token_alone() {
-        let device = Device::flex();
-        let attention = AttentionConfig::new(8, 8, 2).init(&device);
-        let x = Tensor::<3>::random([3, 5, 8], Distribution::Normal(0.0, 1.0), &device);
-        let alone = attention.forward_self(x.clone().reshape([15, 1, 8]), 1, &[], None);
-        let together = attention.forward_perturbed(x.clone());
-        assert!(
-            (together.clone() - alone.reshape([3, 5, 8])).abs().max().into_scalar::<f32>() < 1e-5
-        );
-        let seeing = attention.forward_self(x, 1, &[], None);
-        assert!((together - seeing).abs().max().into_scalar::<f32>() > 1e-2);
-    }
 }

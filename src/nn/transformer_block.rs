@@ -51,8 +51,6 @@ pub struct SpatialContext<'a> {
     pub frames: usize,
     /// Frames whose tokens every frame of the clip may attend to.
     pub condition_frames: &'a [usize],
-    /// Whether self attention is perturbed: every token attends to itself alone.
-    pub perturbed: bool,
     /// Normalised tokens of a reference that every frame of the clip may attend to, `[b, m, c]`.
     /// MuseV has the path, but no published ReferenceNet that feeds it.
     pub reference: Option<Tensor<3>>,
@@ -86,13 +84,10 @@ impl BasicTransformerBlock {
     /// # Shapes
     /// - `x`, output: `[b·frames, n, c]`
     pub fn forward_spatial(&self, x: Tensor<3>, context: &SpatialContext) -> Tensor<3> {
-        let SpatialContext { frames, condition_frames, perturbed, reference, cross } = context;
+        let SpatialContext { frames, condition_frames, reference, cross } = context;
         let normed = self.norm1.forward(x.clone());
-        let attended = if *perturbed {
-            self.attn1.forward_perturbed(normed)
-        } else {
-            self.attn1.forward_self(normed, *frames, condition_frames, reference.clone())
-        };
+        let attended =
+            self.attn1.forward_self(normed, *frames, condition_frames, reference.clone());
         let x = attended + x;
         let normed = self.norm2.forward(x.clone());
         let x = self.attn2.forward_cross(normed, cross) + x;

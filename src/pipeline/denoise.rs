@@ -163,34 +163,34 @@ impl Denoiser<'_> {
             encoder_hidden_states: text.clone().cast(self.engine.dtype),
             vision_condition_index: positions.clone(),
             skip_temporal_layers: self.plan.mode == Mode::Image,
-            perturbed_attention: false,
+            unseen_condition: false,
             conditions,
         };
-        self.moved(self.predict(input), sample, index)
+        self.moved(self.predict(input, index), sample, index)
     }
 
-    /// The UNet on `input`, which may have two halves for guidance, away from what it would predict
-    /// with perturbed attention.
+    /// The UNet in step `index` on `input`, which may have two halves for guidance, away from what it
+    /// would predict with the condition frames out of sight, by the scale of image guidance.
     ///
     /// # Shapes
     /// - output: `[g · windows, 4, frames of a window, h, w]`
-    fn predict(&self, input: UNet3DInput) -> Tensor<5> {
+    fn predict(&self, input: UNet3DInput, index: usize) -> Tensor<5> {
         let predicted = |input| {
             let prediction = self.engine.unet.forward(input).cast(FloatDType::F32);
             remove_condition(prediction, &self.plan.condition_positions)
         };
-        let scale = self.plan.pag_scale_at(input.timesteps[0]);
-        if scale == 0.0 {
+        let Some(&scale) = self.plan.image_guidance.get(index).filter(|&&scale| scale != 1.0)
+        else {
             return predicted(input);
-        }
+        };
         let copies = self.plan.guidance_batch();
         let prediction = predicted(input.clone());
         let prompted = if copies == 2 { input.second_half() } else { input };
-        let perturbed = predicted(UNet3DInput { perturbed_attention: true, ..prompted });
-        let windows = perturbed.dims()[0];
-        let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - perturbed;
+        let unseeing = predicted(UNet3DInput { unseen_condition: true, ..prompted });
+        let windows = unseeing.dims()[0];
+        let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - unseeing;
         // Both halves go the same way, so that classifier-free guidance leaves it as it is.
-        prediction + away.repeat_dim(0, copies) * scale
+        prediction + away.repeat_dim(0, copies) * (scale - 1.0)
     }
 
     /// `prediction` in step `index` of a clip that moves more, by the scale of motion guidance: the clip

@@ -1,6 +1,5 @@
-//! Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): its scale at every step.
-//! Perturbed-attention guidance (Ahn et al. 2024, arXiv:2403.17377), and guidance away from the clip that
-//! stands still.
+//! Guidance by the prompts (Ho & Salimans 2022, arXiv:2207.12598), by the picture (after Brooks et al.
+//! 2023, arXiv:2211.09800), and away from the clip that stands still.
 
 use std::fmt;
 use std::str::FromStr;
@@ -64,17 +63,17 @@ pub struct Guidance {
     pub end: Option<f64>,
     /// The way between them. Default `linear`.
     pub method: GuidanceMethod,
-    /// How far every step goes away from what the network predicts where its spatial self attentions
-    /// are perturbed, that is, from pictures that fall apart; 0 or more. Default 0: not at all, as the
-    /// original. More than 0 lets the network predict once more in every step.
-    pub pag_scale: f64,
-    /// How much of that scale is lost with every timestep below 1000, where noise gets weaker, until
-    /// nothing is left of it, and that pass is left out; 0 or more. Default 0. As in diffusers.
-    pub pag_adaptive_scale: f64,
+    /// How many times as far as the network predicts the first step goes away from what it predicts
+    /// with the condition frames out of sight of its spatial self attentions; 0 or more. Default 1: as far
+    /// as it predicts, as the original. Any other lets the network predict once more.
+    pub image_scale: f64,
+    /// The same of the last step, with all between evenly; `None` for the same at every step. Default
+    /// `None`.
+    pub image_end: Option<f64>,
     /// How many times as far as the network predicts every step goes away from the clip that stands
     /// still, the mean of the frames, while noise is strong: at timesteps of 600 and above, where motion
     /// is decided; 0 or more. Default 1: as far as it predicts, as the original.
-    pub motion_guidance_scale: f64,
+    pub motion_scale: f64,
 }
 
 impl Default for Guidance {
@@ -83,9 +82,9 @@ impl Default for Guidance {
             scale: 3.5,
             end: None,
             method: GuidanceMethod::default(),
-            pag_scale: 0.0,
-            pag_adaptive_scale: 0.0,
-            motion_guidance_scale: 1.0,
+            image_scale: 1.0,
+            image_end: None,
+            motion_scale: 1.0,
         }
     }
 }
@@ -95,9 +94,9 @@ impl Guidance {
     pub fn of(settings: &ModelSettings) -> Self {
         Self {
             scale: settings.video_guidance_scale,
-            pag_scale: settings.pag_scale,
-            pag_adaptive_scale: settings.pag_adaptive_scale,
-            motion_guidance_scale: settings.motion_guidance_scale,
+            image_scale: settings.image_guidance_scale,
+            image_end: settings.image_guidance_scale_end,
+            motion_scale: settings.motion_guidance_scale,
             ..Self::default()
         }
     }
@@ -108,34 +107,42 @@ impl Guidance {
         self.scale > 1.0
     }
 
-    /// The scale of each of `steps` steps.
+    /// Checks every scale.
     ///
     /// # Errors
-    /// When a scale is not finite, or one that is not of the prompts negative.
-    pub fn scales(&self, steps: usize) -> Result<Vec<f64>> {
+    /// When one is not finite, or one that is not of the prompts negative.
+    pub fn validate(&self) -> Result<()> {
         let scales = [
-            ("video-guidance-scale", self.scale),
-            ("video-guidance-scale-end", self.end.unwrap_or(self.scale)),
-            ("pag-scale", self.pag_scale),
-            ("pag-adaptive-scale", self.pag_adaptive_scale),
-            ("motion-guidance-scale", self.motion_guidance_scale),
+            ("video-guidance-scale", self.scale, f64::MIN),
+            ("video-guidance-scale-end", self.end.unwrap_or(self.scale), f64::MIN),
+            ("image-guidance-scale", self.image_scale, 0.0),
+            ("image-guidance-scale-end", self.image_end.unwrap_or(self.image_scale), 0.0),
+            ("motion-guidance-scale", self.motion_scale, 0.0),
         ];
-        for (option, value) in scales {
+        for (option, value, least) in scales {
             if !value.is_finite() {
                 return Err(Error::request(option, format!("{value} is not a finite number")));
             }
-        }
-        for (option, value) in &scales[2..] {
-            if *value < 0.0 {
+            if value < least {
                 return Err(Error::request(option, format!("{value} is not 0 or more")));
             }
         }
+        Ok(())
+    }
+
+    /// The scale of the picture in each of `steps` steps.
+    pub fn image_scales(&self, steps: usize) -> Vec<f64> {
+        linspace(self.image_scale, self.image_end.unwrap_or(self.image_scale), steps)
+    }
+
+    /// The scale of the prompts in each of `steps` steps.
+    pub fn scales(&self, steps: usize) -> Vec<f64> {
         let start = self.scale;
         let stop = self.end.unwrap_or(start);
         if start == stop {
-            return Ok(vec![start; steps]);
+            return vec![start; steps];
         }
-        Ok(match self.method {
+        match self.method {
             GuidanceMethod::Linear => linspace(start, stop, steps),
             GuidanceMethod::TwoStage => {
                 (0..steps).map(|i| if i < steps / 2 { start } else { stop }).collect()
@@ -155,7 +162,7 @@ impl Guidance {
             GuidanceMethod::FixTwoStage => {
                 (0..steps).map(|i| if i < 3 { start } else { stop }).collect()
             }
-        })
+        }
     }
 }
 

@@ -29,10 +29,8 @@ pub struct Plan {
     pub window_batch: usize,
     /// Guidance scale of every step; empty when guidance is off.
     pub guidance: Vec<f64>,
-    /// Scale of perturbed-attention guidance at the timestep 1000; 0 without it.
-    pub pag_scale: f64,
-    /// What of that scale is lost with every timestep below.
-    pub pag_adaptive_scale: f64,
+    /// Scale of image guidance in every step; empty without condition frames to be guided by.
+    pub image_guidance: Vec<f64>,
     /// Scale of motion guidance while noise is strong; 1 without it.
     pub motion_guidance_scale: f64,
     /// Steps of the schedule.
@@ -72,8 +70,12 @@ impl Plan {
         let windows = request.window.windows(frames)?;
         let condition_positions = condition_positions(request, windows.len())?;
         // The start value alone decides whether there is guidance.
-        let guidance = request.guidance.scales(steps - skipped_steps)?;
-        let guidance = if request.guidance.is_on() { guidance } else { Vec::new() };
+        request.guidance.validate()?;
+        let guided = |when: bool, scales: Vec<f64>| if when { scales } else { Vec::new() };
+        let taken = steps - skipped_steps;
+        let guidance = guided(request.guidance.is_on(), request.guidance.scales(taken));
+        let image_guidance =
+            guided(!condition_positions.is_empty(), request.guidance.image_scales(taken));
         request.sampling.noise.validate()?;
         check_conditions(request, frames + condition_positions.len())?;
         Ok(Self {
@@ -83,9 +85,8 @@ impl Plan {
             windows,
             window_batch: request.window.batch_size.max(1),
             guidance,
-            pag_scale: request.guidance.pag_scale,
-            pag_adaptive_scale: request.guidance.pag_adaptive_scale,
-            motion_guidance_scale: request.guidance.motion_guidance_scale,
+            image_guidance,
+            motion_guidance_scale: request.guidance.motion_scale,
             steps,
             skipped_steps,
             mode: request.mode,
@@ -107,11 +108,6 @@ impl Plan {
         (0..positions.len() + window.len())
             .filter_map(|at| if positions.contains(&at) { Some(at) } else { generated.next() })
             .collect()
-    }
-
-    /// Scale of perturbed-attention guidance at `timestep`, 0 to 1000: 0 where there is none.
-    pub fn pag_scale_at(&self, timestep: f64) -> f64 {
-        (self.pag_scale - self.pag_adaptive_scale * (1000.0 - timestep)).max(0.0)
     }
 
     /// Scale of motion guidance at `timestep`, 0 to 1000: 1 where there is none.

@@ -125,7 +125,7 @@ impl NoiseSchedule {
             encoder_hidden_states: text,
             vision_condition_index: (0..given).collect(),
             skip_temporal_layers: !conditioned,
-            perturbed_attention: false,
+            unseen_condition: false,
             conditions: UNet3DConditions::default(),
         });
         let error = predicted.narrow(2, given, frames) - wanted;

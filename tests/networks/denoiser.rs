@@ -41,7 +41,7 @@ fn input(shape: [usize; 5]) -> UNet3DInput {
         encoder_hidden_states: values.tensor([shape[0], 5, 16]),
         vision_condition_index: Vec::new(),
         skip_temporal_layers: false,
-        perturbed_attention: false,
+        unseen_condition: false,
         conditions: UNet3DConditions::default(),
     }
 }
@@ -89,7 +89,7 @@ fn a_window_of_one_frame_ignores_condition_frames() {
 }
 
 #[test]
-fn perturbed_attention_sees_no_other_frame() {
+fn a_condition_out_of_sight_changes_nothing() {
     let unet = unet(0.7);
     let conditioned = UNet3DInput {
         vision_condition_index: vec![0],
@@ -98,14 +98,14 @@ fn perturbed_attention_sees_no_other_frame() {
     };
     let sample = conditioned.sample.clone();
     let other = Tensor::cat(vec![sample.clone().narrow(2, 0, 1) * -1.0, sample.narrow(2, 1, 1)], 2);
-    let last = |perturbed_attention, sample: Tensor<5>| {
-        let input = UNet3DInput { sample, perturbed_attention, ..conditioned.clone() };
+    let last = |unseen_condition, sample: Tensor<5>| {
+        let input = UNet3DInput { sample, unseen_condition, ..conditioned.clone() };
         unet.forward(input).narrow(2, 1, 1)
     };
-    let [seen, perturbed] = [false, true].map(|how| last(how, conditioned.sample.clone()));
-    assert!(difference(last(true, other.clone()), perturbed.clone()) == 0.0);
+    let [seen, unseen] = [false, true].map(|how| last(how, conditioned.sample.clone()));
+    assert!(difference(last(true, other.clone()), unseen.clone()) == 0.0);
     assert!(difference(last(false, other), seen.clone()) > 1e-3);
-    assert!(difference(perturbed, seen) > 1e-3);
+    assert!(difference(unseen, seen) > 1e-3);
 }
 
 #[test]

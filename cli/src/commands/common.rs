@@ -31,8 +31,10 @@ pub(crate) fn in_force(args: Common<'_>, model: &ModelSettings) -> ModelSettings
         steps: whole(sampling.steps).unwrap_or(model.steps),
         scheduler: sampling.scheduler.unwrap_or(model.scheduler),
         video_guidance_scale: sampling.video_guidance_scale.unwrap_or(model.video_guidance_scale),
-        pag_scale: sampling.pag_scale.unwrap_or(model.pag_scale),
-        pag_adaptive_scale: sampling.pag_adaptive_scale.unwrap_or(model.pag_adaptive_scale),
+        image_guidance_scale: sampling.image_guidance_scale.unwrap_or(model.image_guidance_scale),
+        image_guidance_scale_end: (sampling.image_guidance_scale_end)
+            .or(sampling.image_guidance_scale)
+            .or(model.image_guidance_scale_end),
         motion_guidance_scale: sampling
             .motion_guidance_scale
             .unwrap_or(model.motion_guidance_scale),

@@ -161,7 +161,6 @@ pub(super) async fn spatial_transformer(case: &Case, device: &Device) -> Result<
     let context = SpatialContext {
         frames: config.num_frames,
         condition_frames: if config.num_frames > 1 { &condition_frames } else { &[] },
-        perturbed: false,
         reference: run.reference_tokens("refer_emb")?,
         cross: CrossContext {
             text: run.text()?,
@@ -205,7 +204,7 @@ pub(super) async fn unet3d(case: &Case, device: &Device) -> Result<Vec<Compariso
         encoder_hidden_states: run.text()?,
         vision_condition_index: call.vision_condition_index.unwrap_or_default(),
         skip_temporal_layers: call.skip_temporal_layers,
-        perturbed_attention: false,
+        unseen_condition: false,
         conditions,
     });
     Ok(vec![run.outputs.compare("sample", out).await?])

@@ -132,7 +132,8 @@ pub(super) fn guidance_schedule(case: &Case) -> Result<Vec<Comparison>> {
     compare_rows(case, |Row { start, stop, num, method, values }: Row| {
         let settings = Guidance { scale: start, end: stop, method, ..Guidance::default() };
         let name = format!("{method} {start} to {stop:?} in {num}");
-        Ok(Comparison::exact(name, &settings.scales(num)?, &values))
+        settings.validate()?;
+        Ok(Comparison::exact(name, &settings.scales(num), &values))
     })
 }
 

@@ -77,7 +77,6 @@ impl UNet2DEncoder {
         let context = SpatialContext {
             frames: 1,
             condition_frames: &[],
-            perturbed: false,
             reference: None,
             cross: CrossContext {
                 text: encoder_hidden_states,

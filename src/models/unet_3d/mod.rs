@@ -81,8 +81,9 @@ pub struct UNet3DInput {
     pub vision_condition_index: Vec<usize>,
     /// Whether all temporal layers are the identity: frames are then independent pictures.
     pub skip_temporal_layers: bool,
-    /// Whether spatial self attentions are perturbed: every token attends to itself alone.
-    pub perturbed_attention: bool,
+    /// Whether spatial self attentions have the condition frames out of sight: what would be made
+    /// without them, for guidance away from it.
+    pub unseen_condition: bool,
     /// What else there is to go by.
     pub conditions: UNet3DConditions,
 }
@@ -209,8 +210,7 @@ impl UNet3DConditionModel {
             frame_embedding: (!input.skip_temporal_layers).then(embed_frames),
             spatial: SpatialContext {
                 frames,
-                condition_frames,
-                perturbed: input.perturbed_attention,
+                condition_frames: if input.unseen_condition { &[] } else { condition_frames },
                 reference: None,
                 cross: CrossContext { text: encoder_hidden_states, image_prompt, face_prompt },
             },

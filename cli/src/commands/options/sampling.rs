@@ -55,14 +55,15 @@ pub(crate) struct Sampling {
     /// Go from the first scale to the last so: linear, two_stage, three_stage or fix_two_stage.
     #[arg(long, value_name = "METHOD", default_value_t = GuidanceMethod::Linear)]
     pub(crate) video_guidance_scale_method: GuidanceMethod,
-    /// Go away this far from pictures that fall apart (perturbed-attention guidance): more keeps shapes
-    /// together, and harder; above 0 takes up to twice the time [default: 0; mini: 0.4]
+    /// Follow the picture this strongly in the first step: go this many times as far from what would be
+    /// made with it out of sight. More keeps shapes together while they move; any but 1 takes up to twice
+    /// the time [default: 1; mini: 5]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
-    pub(crate) pag_scale: Option<f64>,
-    /// Lose this much of that scale with every timestep below 1000, where noise gets weaker, until it is 0
-    /// and the steps take no longer than without [default: 0]
+    pub(crate) image_guidance_scale: Option<f64>,
+    /// Follow the picture this strongly in the last step, and evenly less or more in those between;
+    /// without it as in the first [mini: 2]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
-    pub(crate) pag_adaptive_scale: Option<f64>,
+    pub(crate) image_guidance_scale_end: Option<f64>,
     /// Go this many times as far from a clip that stands still while noise is strong (at timesteps of 600
     /// and above): more moves more, 1 as the model would [default: 1]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
