@@ -62,7 +62,12 @@ fn its_settings_are_those_that_the_help_tells() {
         ("--num-inference-steps", settings.num_inference_steps.to_string()),
         ("--guidance-scale", settings.guidance_scale.to_string()),
         ("--video-guidance-scale", settings.video_guidance_scale.to_string()),
-        ("--pag-scale", settings.pag_scale.to_string()),
+        ("--image-guidance-scale", settings.image_guidance_scale.to_string()),
+        (
+            "--image-guidance-scale-end",
+            settings.image_guidance_scale_end.expect("it has an end of its own").to_string(),
+        ),
+        ("--motion-guidance-scale", settings.motion_guidance_scale.to_string()),
         ("--img-weight", settings.img_weight.to_string()),
         ("--s-noise", settings.s_noise.to_string()),
         ("--w-ind-noise", settings.w_ind_noise.to_string()),
