@@ -63,16 +63,16 @@ pub struct Guidance {
     pub end: Option<f64>,
     /// The way between them. Default `linear`.
     pub method: GuidanceMethod,
-    /// How many times as far as the network predicts the first step goes away from what it predicts
-    /// with the condition frames out of sight of its spatial self attentions; 0 or more. Default 1: as far
-    /// as it predicts, as the original. Any other lets the network predict once more.
+    /// How strongly the first step follows the picture: it goes this many times as far from what the
+    /// network predicts with the condition frames out of sight of its spatial self attentions; 0 or more.
+    /// Default 1, as the original: as far as the network itself. Any other lets it predict once more.
     pub image_scale: f64,
     /// The same of the last step, with all between evenly; `None` for the same at every step. Default
     /// `None`.
     pub image_end: Option<f64>,
-    /// How many times as far as the network predicts every step goes away from the clip that stands
-    /// still, the mean of the frames, while noise is strong: at timesteps of 600 and above, where motion
-    /// is decided; 0 or more. Default 1: as far as it predicts, as the original.
+    /// How strongly clips move: every step goes this many times as far from the clip that stands still,
+    /// the mean of the predicted frames, while noise is strong (at timesteps of 600 and above), where motion
+    /// is decided; 0 or more. Default 1, as the original: as far as the network itself.
     pub motion_scale: f64,
 }
 

@@ -69,10 +69,10 @@ impl Plan {
         let skipped_steps = skipped_steps(request)?;
         let windows = request.window.windows(frames)?;
         let condition_positions = condition_positions(request, windows.len())?;
-        // The start value alone decides whether there is guidance.
         request.guidance.validate()?;
         let guided = |when: bool, scales: Vec<f64>| if when { scales } else { Vec::new() };
         let taken = steps - skipped_steps;
+        // The start value alone decides whether there is guidance.
         let guidance = guided(request.guidance.is_on(), request.guidance.scales(taken));
         let image_guidance =
             guided(!condition_positions.is_empty(), request.guidance.image_scales(taken));

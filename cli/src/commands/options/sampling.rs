@@ -65,8 +65,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) image_guidance_scale_end: Option<f64>,
     /// Go this many times as far from a clip that stands still while noise is strong (at timesteps of 600
-    /// and above): more moves more, 1 as the model would
-    /// [default: 1; mini: 1.7]
+    /// and above): more moves more [default: 1; mini: 1.7]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) motion_guidance_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
