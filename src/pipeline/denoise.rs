@@ -205,7 +205,6 @@ impl Denoiser<'_> {
             return prediction;
         }
         let sample = remove_condition(sample, &self.plan.condition_positions);
-        let motion = |x: Tensor<5>| x.clone() - x.mean_dim(2);
         // The told clip is linear in both. The sample stays what it is: the prediction has to say it all.
         let LinearUpdate { sample: seen, output } = self.scheduler.original(index);
         let more =
@@ -257,6 +256,20 @@ impl Denoiser<'_> {
         let features = guider.forward(unfold(images, seen.len() / windows));
         Some(features.repeat_dim(0, self.plan.guidance_batch()))
     }
+}
+
+/// How every frame differs from their mean.
+///
+/// The mean is a sum of frames: `mean_dim(2)` in its place comes out wrong on graphics adapters (burn
+/// 0.22.1 with fusion).
+///
+/// # Shapes
+/// - `x`, output: `[b, c, t, h, w]`
+fn motion(x: Tensor<5>) -> Tensor<5> {
+    let frames = x.dims()[2];
+    let frame = |index| x.clone().narrow(2, index, 1);
+    let sum = (1..frames).fold(frame(0), |sum, index| sum + frame(index));
+    x.clone() - sum / frames as f64
 }
 
 /// A dilated window of the `uniform` schedule can come round to the same frame twice; the later
