@@ -269,7 +269,7 @@ fn motion(x: Tensor<5>) -> Tensor<5> {
     let frames = x.dims()[2];
     let frame = |index| x.clone().narrow(2, index, 1);
     let sum = (1..frames).fold(frame(0), |sum, index| sum + frame(index));
-    x.clone() - sum / frames as f64
+    x - sum / frames as f64
 }
 
 /// A dilated window of the `uniform` schedule can come round to the same frame twice; the later
