@@ -88,6 +88,6 @@ pub use training::emoji::{FetchEvent, Fetched, fetch as fetch_emoji};
 pub use training::vocabulary::{MIN_VOCABULARY_SIZE, VOCABULARY_SIZE, Vocabulary, read_captions};
 #[cfg(feature = "train")]
 pub use training::{
-    DenoisingError, DenoisingErrors, Evaluation, Record as TrainRecord, TrainConfig, TrainEvent,
-    evaluate, train,
+    DenoisingError, DenoisingErrors, Evaluation, FrechetAtRealEnergy, Record as TrainRecord,
+    TrainConfig, TrainEvent, evaluate, train,
 };

@@ -59,10 +59,13 @@ pub struct Evaluation {
     pub frechet_generated: f64,
     /// Between real clips and the first frame repeated.
     pub frechet_still: f64,
-    /// Between real clips and the first frame with another clip's motion.
+    /// Between real clips and the first frame with another real clip's motion, of equal energy: as much
+    /// of it as the generated clip has.
     pub frechet_other_motion: f64,
     /// Between real clips and the first frame with how the same clip moves later.
     pub frechet_later_motion: f64,
+    /// The same where all clips are told how much to move: as much as the real one.
+    pub frechet_at_real_energy: FrechetAtRealEnergy,
     /// How much clips of the same hands and faces, with the same seed, differ by the words for
     /// their motion: mean absolute difference, in grey levels.
     pub change_by_words: f64,
@@ -70,6 +73,18 @@ pub struct Evaluation {
     pub change_by_seed: f64,
     /// How well clips are seen through noise.
     pub denoising: DenoisingErrors,
+}
+
+/// Fréchet distances of condition and motion to real clips, every motion scaled to the energy of the
+/// real clip: by where it moves and not by how much.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FrechetAtRealEnergy {
+    /// Of generated clips.
+    pub generated: f64,
+    /// Of the first frame with another clip's motion.
+    pub other_motion: f64,
+    /// Of the first frame with how the same clip moves later.
+    pub later_motion: f64,
 }
 
 /// How far what the denoiser takes noisy clips for is from those clips, in latents.
@@ -307,6 +322,8 @@ fn compare(
             real.iter().enumerate().map(|(i, f)| joined(f, &motion(i))).collect();
         frechet(&real_joined, &other)
     };
+    let other = |i: usize| &real[(i + real.len() / 2) % real.len()];
+    let at_real = |i: usize, moving: &Features| moving.with_energy_of(&real[i]);
     Evaluation {
         clips: pairs.len(),
         subject_psnr_real: all(&|pair| to_first(&pair.0)),
@@ -315,12 +332,13 @@ fn compare(
         motion_energy_generated: all(&|pair| motion_energy(&pair.1, &pair.0)),
         frechet_generated: distance(&|i| made[i].motion.clone()),
         frechet_still: distance(&|i| vec![0.0; real[i].motion.len()]),
-        frechet_other_motion: distance(&|i| {
-            let other = &real[(i + real.len() / 2) % real.len()].motion;
-            let factor = energy(&real[i].motion) / energy(other).max(1e-6);
-            other.iter().map(|value| value * factor).collect()
-        }),
+        frechet_other_motion: distance(&|i| other(i).with_energy_of(&made[i])),
         frechet_later_motion: distance(&|i| later[i].motion.clone()),
+        frechet_at_real_energy: FrechetAtRealEnergy {
+            generated: distance(&|i| at_real(i, &made[i])),
+            other_motion: distance(&|i| at_real(i, other(i))),
+            later_motion: distance(&|i| at_real(i, &later[i])),
+        },
         ..Evaluation::default()
     }
 }
@@ -341,6 +359,17 @@ impl Features {
         let values = |x: Tensor<4>| pooled(x).into_data().iter::<f32>().collect();
         Self { subject: values(latents.narrow(0, 0, 1)), motion: values(changes.abs().mean_dim(0)) }
     }
+
+    /// How much moves.
+    fn energy(&self) -> f32 {
+        self.motion.iter().sum()
+    }
+
+    /// The motion, scaled to move as much as `other` does.
+    fn with_energy_of(&self, other: &Self) -> Vec<f32> {
+        let factor = other.energy() / self.energy().max(1e-6);
+        self.motion.iter().map(|value| value * factor).collect()
+    }
 }
 
 /// Means over [`CELLS`] x [`CELLS`] cells: `[1, c, h, w]` to `[c·CELLS·CELLS]`.
@@ -349,10 +378,6 @@ fn pooled(x: Tensor<4>) -> Tensor<1> {
     let (rows, columns) = (h / CELLS, w / CELLS);
     let cells = x.reshape([c, CELLS, rows, CELLS, columns]);
     cells.mean_dim(4).mean_dim(2).reshape([c * CELLS * CELLS])
-}
-
-fn energy(values: &[f32]) -> f32 {
-    values.iter().map(|value| value.abs()).sum()
 }
 
 /// Mean absolute difference of consecutive frames over the pixels that move in `reference`.

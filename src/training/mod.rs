@@ -36,7 +36,7 @@ pub use config::{
     AutoencoderConfig, DataConfig, DenoiserConfig, OptimizerConfig, OptimizerKind, Stage,
     TrainConfig,
 };
-pub use evaluate::{DenoisingError, DenoisingErrors, Evaluation, evaluate};
+pub use evaluate::{DenoisingError, DenoisingErrors, Evaluation, FrechetAtRealEnergy, evaluate};
 pub use log::Record;
 
 use crate::checkpoint::Weights;
