@@ -23,8 +23,8 @@ use musev::pipeline::{
 use musev::random::Generator;
 use musev::schedulers::{PredictionType, SchedulerConfig, TimestepSpacing};
 use musev::{
-    ConditionFrames, Error, FacePrompt, Frame, Guidance, Request, Result, Rng, Sampling, Size,
-    Unwatched, VisionCondition, Window,
+    ConditionFrames, Error, FacePrompt, Frame, Guidance, Noise, Request, Result, Rng, Sampling,
+    Size, Unwatched, VisionCondition, Window,
 };
 
 use scramble::Scramble;
@@ -233,6 +233,21 @@ fn motion_guidance_leads_away_from_the_clip_that_stands_still() {
             assert!(difference(moved(&engine, scale, 2.5), more) < 1e-4);
         }
     }
+}
+
+#[test]
+fn the_picture_in_the_noise_is_the_mean_of_the_condition_frames() {
+    let device = common::device();
+    let [noise, condition] = [(5, 1), (3, 2)].map(|(frames, state)| {
+        let drawn = Scramble { temporal_weight: 0.0, state }.tensor([1, 4, frames, 8, 8]);
+        Tensor::from_data(drawn.into_data(), &device)
+    });
+    let [first, second, third] = [0, 1, 2].map(|frame| condition.clone().narrow(2, frame, 1));
+    let weighted = Noise { img_weight: Some(0.36), ..Noise::default() };
+    // Computed in one go with what the frames are made of, as the loop does.
+    let mixed = weighted.with_image(noise.clone() * 2.0, condition * 0.5);
+    let mean = (first + second + third) * (0.5 / 3.0);
+    assert!(difference(mixed, mean * 0.6 + noise * (2.0 * 0.8)) < 1e-5);
 }
 
 #[test]

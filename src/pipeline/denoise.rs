@@ -8,7 +8,9 @@ use crate::models::controlnet::{ControlNetInput, ControlResiduals};
 use crate::models::unet_3d::{UNet3DConditions, UNet3DInput};
 use crate::nn::frames::{fold, unfold};
 use crate::pipeline::conditioning::Conditioning;
-use crate::pipeline::latents::{insert_condition, remove_condition};
+use crate::pipeline::latents::{
+    insert_condition, mean_frame, mean_with_neighbours, remove_condition,
+};
 use crate::pipeline::look::Look;
 use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
@@ -170,7 +172,8 @@ impl Denoiser<'_> {
     }
 
     /// The UNet in step `index` on `input`, which may have two halves for guidance, away from what it
-    /// would predict with the condition frames out of sight, by the scale of image guidance.
+    /// would predict with the condition frames out of sight, by the scale of image guidance: every frame in
+    /// the way that it and its neighbours have in common.
     ///
     /// # Shapes
     /// - output: `[g · windows, 4, frames of a window, h, w]`
@@ -189,6 +192,8 @@ impl Denoiser<'_> {
         let unseeing = predicted(UNet3DInput { unseen_condition: true, ..prompted });
         let windows = unseeing.dims()[0];
         let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - unseeing;
+        // What one frame alone would go away by is chance, and ends as specks.
+        let away = mean_with_neighbours(away);
         // Both halves go the same way, so that classifier-free guidance leaves it as it is.
         prediction + away.repeat_dim(0, copies) * (scale - 1.0)
     }
@@ -260,16 +265,10 @@ impl Denoiser<'_> {
 
 /// How every frame differs from their mean.
 ///
-/// The mean is a sum of frames: `mean_dim(2)` in its place comes out wrong on graphics adapters (burn
-/// 0.22.1 with fusion).
-///
 /// # Shapes
 /// - `x`, output: `[b, c, t, h, w]`
 fn motion(x: Tensor<5>) -> Tensor<5> {
-    let frames = x.dims()[2];
-    let frame = |index| x.clone().narrow(2, index, 1);
-    let sum = (1..frames).fold(frame(0), |sum, index| sum + frame(index));
-    x - sum / frames as f64
+    x.clone() - mean_frame(x)
 }
 
 /// A dilated window of the `uniform` schedule can come round to the same frame twice; the later

@@ -64,7 +64,8 @@ pub struct Guidance {
     /// The way between them. Default `linear`.
     pub method: GuidanceMethod,
     /// How strongly the first step follows the picture: it goes this many times as far from what the
-    /// network predicts with the condition frames out of sight of its spatial self attentions; 0 or more.
+    /// network predicts with the condition frames out of sight of its spatial self attentions, in the way
+    /// that it and its neighbours have in common; 0 or more.
     /// Default 1, as the original: as far as the network itself. Any other lets it predict once more.
     pub image_scale: f64,
     /// The same of the last step, with all between evenly; `None` for the same at every step. Default

@@ -1,4 +1,4 @@
-//! Latents of a shot: how they begin, and how condition frames stand among generated ones.
+//! Latents of a shot: how condition frames stand among generated ones, and what all frames share.
 
 use burn::tensor::Tensor;
 
@@ -47,6 +47,31 @@ pub(crate) fn remove_condition(all: Tensor<5>, positions: &[usize]) -> Tensor<5>
     Tensor::cat(pieces, 2)
 }
 
+/// The mean of all frames.
+///
+/// It is a sum of frames: `mean_dim(2)` in its place comes out wrong on graphics adapters (burn 0.22.1
+/// with fusion).
+///
+/// # Shapes
+/// - `x`: `[b, c, t, h, w]`, output: `[b, c, 1, h, w]`
+pub(crate) fn mean_frame(x: Tensor<5>) -> Tensor<5> {
+    let frames = x.dims()[2];
+    let frame = |index| x.clone().narrow(2, index, 1);
+    (1..frames).fold(frame(0), |sum, index| sum + frame(index)) / frames as f64
+}
+
+/// Every frame's mean with its neighbours; the first and the last stand in for one that is missing.
+///
+/// # Shapes
+/// - `x`, output: `[b, c, t, h, w]`
+pub(crate) fn mean_with_neighbours(x: Tensor<5>) -> Tensor<5> {
+    let last = x.dims()[2] - 1;
+    let frame = |index| x.clone().narrow(2, index, 1);
+    let sum =
+        |index: usize| frame(index.saturating_sub(1)) + frame(index) + frame(last.min(index + 1));
+    Tensor::cat((0..=last).map(sum).collect(), 2) / 3.0
+}
+
 /// Consecutive frames of one origin.
 struct Run {
     condition: bool,
@@ -63,4 +88,31 @@ fn runs(positions: &[usize], total: usize) -> Vec<Run> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::{mean_frame, mean_with_neighbours};
+
+    fn clip(frames: &[f32]) -> Tensor<5> {
+        Tensor::<1>::from_floats(frames, &Device::flex()).reshape([1, 1, frames.len(), 1, 1])
+    }
+
+    fn values(x: Tensor<5>) -> Vec<f32> {
+        x.into_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn frames_are_averaged_with_their_neighbours() {
+        let smooth = |frames: &[f32]| values(mean_with_neighbours(clip(frames)));
+        assert_eq!(smooth(&[3.0, 6.0, 0.0, 12.0]), [4.0, 3.0, 6.0, 8.0]);
+        assert_eq!(smooth(&[6.0]), [6.0]);
+    }
+
+    #[test]
+    fn the_mean_frame_is_of_all() {
+        assert_eq!(values(mean_frame(clip(&[3.0, 6.0, 0.0, 12.0]))), [5.25]);
+    }
 }

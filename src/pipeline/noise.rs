@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::pipeline::latents::mean_frame;
 use crate::random::Generator;
 use crate::schedulers::Step;
 
@@ -150,7 +151,7 @@ impl Noise {
     pub fn with_image(&self, noise: Tensor<5>, condition_latents: Tensor<5>) -> Tensor<5> {
         match self.img_weight {
             Some(weight) => {
-                condition_latents.mean_dim(2) * weight.sqrt() + noise * (1.0 - weight).sqrt()
+                mean_frame(condition_latents) * weight.sqrt() + noise * (1.0 - weight).sqrt()
             }
             None => noise,
         }
