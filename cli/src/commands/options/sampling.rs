@@ -57,15 +57,15 @@ pub(crate) struct Sampling {
     pub(crate) video_guidance_scale_method: GuidanceMethod,
     /// Follow the picture this strongly in the first step: go this many times as far from what would be
     /// made with it out of sight. More keeps shapes together while they move; any but 1 takes up to twice
-    /// the time [default: 1; mini: 7]
+    /// the time [default: 1; mini: 8]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) image_guidance_scale: Option<f64>,
     /// Follow the picture this strongly in the last step, and in those between by even steps
-    /// [default: as in the first; mini: 2]
+    /// [default: as in the first; mini: 4]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) image_guidance_scale_end: Option<f64>,
     /// Go this many times as far from a clip that stands still while noise is strong (at timesteps of 600
-    /// and above): more moves more [default: 1; mini: 1.7]
+    /// and above): more moves more [default: 1; mini: 2]
     #[arg(long, value_name = "X", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) motion_guidance_scale: Option<f64>,
     /// Mix the noise of the frames so: video_fusion (they share a part) or random (they do not).
@@ -75,7 +75,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.295]
+    /// [default: 0.001; mini: 0.305]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
