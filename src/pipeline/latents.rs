@@ -1,6 +1,6 @@
 //! Latents of a shot: how condition frames stand among generated ones, and what all frames share.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 /// Puts condition frames at `positions` and generated frames everywhere else, both in order.
 ///
@@ -65,11 +65,12 @@ pub(crate) fn mean_frame(x: Tensor<5>) -> Tensor<5> {
 /// # Shapes
 /// - `x`, output: `[b, c, t, h, w]`
 pub(crate) fn mean_with_neighbours(x: Tensor<5>) -> Tensor<5> {
-    let last = x.dims()[2] - 1;
-    let frame = |index| x.clone().narrow(2, index, 1);
-    let sum =
-        |index: usize| frame(index.saturating_sub(1)) + frame(index) + frame(last.min(index + 1));
-    Tensor::cat((0..=last).map(sum).collect(), 2) / 3.0
+    let last = x.dims()[2] as i32 - 1;
+    let moved_by = |frames: i32| {
+        let indices: Vec<i32> = (0..=last).map(|frame| (frame + frames).clamp(0, last)).collect();
+        x.clone().select(2, Tensor::<1, Int>::from_data(indices.as_slice(), &x.device()))
+    };
+    (moved_by(-1) + x.clone() + moved_by(1)) / 3.0
 }
 
 /// Consecutive frames of one origin.
