@@ -1,6 +1,6 @@
 //! One denoising step: every window through the UNet, averaged, guided, and the scheduler's update.
 
-use burn::tensor::{FloatDType, Int, Tensor};
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::error::Result;
 use crate::kernels::{self, GuidedStep};
@@ -9,7 +9,7 @@ use crate::models::unet_3d::{UNet3DConditions, UNet3DInput};
 use crate::nn::frames::{fold, unfold};
 use crate::pipeline::conditioning::Conditioning;
 use crate::pipeline::latents::{
-    insert_condition, mean_frame, mean_with_neighbours, remove_condition,
+    insert_condition, mean_frame, mean_with_neighbours, remove_condition, select_frames,
 };
 use crate::pipeline::look::Look;
 use crate::pipeline::serial::Serial;
@@ -135,12 +135,9 @@ impl Denoiser<'_> {
         group: &[Vec<usize>],
         index: usize,
     ) -> Tensor<5> {
-        let device = latents.device();
         let positions = &self.plan.condition_positions;
         let window = |frames: &Vec<usize>| {
-            let indices: Vec<i32> = frames.iter().map(|&frame| frame as i32).collect();
-            let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &device);
-            let generated = latents.clone().select(2, indices);
+            let generated = select_frames(latents.clone(), frames);
             match &self.conditioning.vision {
                 Some(condition) => insert_condition(condition.clone(), generated, positions),
                 None => generated,
@@ -279,7 +276,5 @@ fn distinct(prediction: Tensor<5>, window: &[usize]) -> (Tensor<5>, Vec<usize>) 
         return (prediction, window.to_vec());
     }
     let frames = kept.iter().map(|&position| window[position]).collect();
-    let indices: Vec<i32> = kept.into_iter().map(|position| position as i32).collect();
-    let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &prediction.device());
-    (prediction.select(2, indices), frames)
+    (select_frames(prediction, &kept), frames)
 }

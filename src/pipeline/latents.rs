@@ -47,6 +47,16 @@ pub(crate) fn remove_condition(all: Tensor<5>, positions: &[usize]) -> Tensor<5>
     Tensor::cat(pieces, 2)
 }
 
+/// The frames with these numbers, in their order.
+///
+/// # Shapes
+/// - `x`: `[b, c, t, h, w]`, output: `[b, c, count of frames, h, w]`
+pub(crate) fn select_frames(x: Tensor<5>, frames: &[usize]) -> Tensor<5> {
+    let indices: Vec<i32> = frames.iter().map(|&frame| frame as i32).collect();
+    let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &x.device());
+    x.select(2, indices)
+}
+
 /// The mean of all frames.
 ///
 /// It is a sum of frames: `mean_dim(2)` in its place comes out wrong on graphics adapters (burn 0.22.1
@@ -65,12 +75,10 @@ pub(crate) fn mean_frame(x: Tensor<5>) -> Tensor<5> {
 /// # Shapes
 /// - `x`, output: `[b, c, t, h, w]`
 pub(crate) fn mean_with_neighbours(x: Tensor<5>) -> Tensor<5> {
-    let last = x.dims()[2] as i32 - 1;
-    let moved_by = |frames: i32| {
-        let indices: Vec<i32> = (0..=last).map(|frame| (frame + frames).clamp(0, last)).collect();
-        x.clone().select(2, Tensor::<1, Int>::from_data(indices.as_slice(), &x.device()))
-    };
-    (moved_by(-1) + x.clone() + moved_by(1)) / 3.0
+    let last = x.dims()[2] - 1;
+    let before: Vec<usize> = (0..=last).map(|frame| frame.saturating_sub(1)).collect();
+    let after: Vec<usize> = (0..=last).map(|frame| last.min(frame + 1)).collect();
+    (select_frames(x.clone(), &before) + x.clone() + select_frames(x, &after)) / 3.0
 }
 
 /// Consecutive frames of one origin.
