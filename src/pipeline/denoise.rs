@@ -8,9 +8,7 @@ use crate::models::controlnet::{ControlNetInput, ControlResiduals};
 use crate::models::unet_3d::{UNet3DConditions, UNet3DInput};
 use crate::nn::frames::{fold, unfold};
 use crate::pipeline::conditioning::Conditioning;
-use crate::pipeline::latents::{
-    insert_condition, mean_frame, mean_with_neighbours, remove_condition, select_frames,
-};
+use crate::pipeline::latents::{insert_condition, mean_frame, remove_condition, select_frames};
 use crate::pipeline::look::Look;
 use crate::pipeline::serial::Serial;
 use crate::pipeline::watch::{Event, Watch, report};
@@ -169,8 +167,8 @@ impl Denoiser<'_> {
     }
 
     /// The UNet in step `index` on `input`, which may have two halves for guidance, away from what it
-    /// would predict with the condition frames out of sight, by the scale of image guidance: every frame in
-    /// the way that it and its neighbours have in common.
+    /// would predict with the condition frames out of sight, by the scale of image guidance: all frames of a
+    /// window in the way that they have in common.
     ///
     /// # Shapes
     /// - output: `[g · windows, 4, frames of a window, h, w]`
@@ -189,8 +187,8 @@ impl Denoiser<'_> {
         let unseeing = predicted(UNet3DInput { unseen_condition: true, ..prompted });
         let windows = unseeing.dims()[0];
         let away = prediction.clone().narrow(0, (copies - 1) * windows, windows) - unseeing;
-        // What one frame alone would go away by is chance, and ends as specks.
-        let away = mean_with_neighbours(away);
+        // What single frames would go away by is chance, and ends as specks.
+        let away = mean_frame(away);
         // Both halves go the same way, so that classifier-free guidance leaves it as it is.
         prediction + away.repeat_dim(0, copies) * (scale - 1.0)
     }

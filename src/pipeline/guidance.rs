@@ -65,7 +65,7 @@ pub struct Guidance {
     pub method: GuidanceMethod,
     /// How strongly the first step follows the picture: it goes this many times as far from what the
     /// network predicts with the condition frames out of sight of its spatial self attentions, in the way
-    /// that it and its neighbours have in common; 0 or more.
+    /// that all frames of a window have in common; 0 or more.
     /// Default 1, as the original: as far as the network itself. Any other lets it predict once more.
     pub image_scale: f64,
     /// The same of the last step, with all between evenly; `None` for the same at every step. Default

@@ -70,17 +70,6 @@ pub(crate) fn mean_frame(x: Tensor<5>) -> Tensor<5> {
     (1..frames).fold(frame(0), |sum, index| sum + frame(index)) / frames as f64
 }
 
-/// Every frame's mean with its neighbours; the first and the last stand in for one that is missing.
-///
-/// # Shapes
-/// - `x`, output: `[b, c, t, h, w]`
-pub(crate) fn mean_with_neighbours(x: Tensor<5>) -> Tensor<5> {
-    let last = x.dims()[2] - 1;
-    let before: Vec<usize> = (0..=last).map(|frame| frame.saturating_sub(1)).collect();
-    let after: Vec<usize> = (0..=last).map(|frame| last.min(frame + 1)).collect();
-    (select_frames(x.clone(), &before) + x.clone() + select_frames(x, &after)) / 3.0
-}
-
 /// Consecutive frames of one origin.
 struct Run {
     condition: bool,
@@ -103,7 +92,7 @@ fn runs(positions: &[usize], total: usize) -> Vec<Run> {
 mod tests {
     use burn::tensor::{Device, Tensor};
 
-    use super::{mean_frame, mean_with_neighbours};
+    use super::mean_frame;
 
     fn clip(frames: &[f32]) -> Tensor<5> {
         Tensor::<1>::from_floats(frames, &Device::flex()).reshape([1, 1, frames.len(), 1, 1])
@@ -111,13 +100,6 @@ mod tests {
 
     fn values(x: Tensor<5>) -> Vec<f32> {
         x.into_data().iter::<f32>().collect()
-    }
-
-    #[test]
-    fn frames_are_averaged_with_their_neighbours() {
-        let smooth = |frames: &[f32]| values(mean_with_neighbours(clip(frames)));
-        assert_eq!(smooth(&[3.0, 6.0, 0.0, 12.0]), [4.0, 3.0, 6.0, 8.0]);
-        assert_eq!(smooth(&[6.0]), [6.0]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn help_names_every_group_and_the_defaults() {
         ("--motion-guidance-scale", "1; mini: 2"),
         ("--context-frames", "12"),
         ("--context-overlap", "4"),
-        ("--img-weight", "0.001; mini: 0.305"),
+        ("--img-weight", "0.001; mini: 0.29"),
         ("--s-noise", "1; mini: 0.9"),
         ("--w-ind-noise", "0.5; mini: 1"),
         ("--output-dir", "results"),

@@ -75,7 +75,7 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) w_ind_noise: Option<f64>,
     /// Mix this share of the picture into the noise, 0 to 1: more keeps the picture, and moves less
-    /// [default: 0.001; mini: 0.305]
+    /// [default: 0.001; mini: 0.29]
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub(crate) img_weight: Option<f64>,
     /// Keep the picture out of the noise.
