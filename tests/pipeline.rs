@@ -188,8 +188,8 @@ fn no_guidance_is_guidance_of_scale_one() {
     assert!(difference(frames(&other, 1, 5), frames(&off, 1, 5)) > 1e-4, "what follows it");
 }
 
-/// As far as it is told, and with the prompt's half of every condition, whether there is another half
-/// or not; not at all without a picture.
+/// As far as it is told, all frames of a window the same way, and with the prompt's half of every condition,
+/// whether there is another half or not; not at all without a picture.
 #[test]
 fn image_guidance_leads_away_from_what_does_not_see_the_picture() {
     let engine = engine();
@@ -201,6 +201,14 @@ fn image_guidance_leads_away_from_what_does_not_see_the_picture() {
     assert!(difference(denoised(1.0, 2.0), denoised(1.0, 1.0)) > 1e-2);
     assert!(difference(away(1.0, 4.0), once.clone() * 3.0) < 1e-4);
     assert!(difference(away(3.5, 2.0), once.clone()) < 1e-4);
+    let in_one_window = |image_scale| {
+        let guidance = Guidance { scale: 1.0, image_scale, ..Guidance::default() };
+        let request = Request { guidance, window: Window::default(), ..request() };
+        denoise(&engine, &request).unwrap().narrow(2, 1, 5)
+    };
+    let of_all = in_one_window(2.0) - in_one_window(1.0);
+    let of_first = of_all.clone().narrow(2, 0, 1).repeat_dim(2, 5);
+    assert!(difference(of_all, of_first) < 1e-4, "frames go ways of their own");
     let alone = |image_scale| {
         let guidance = Guidance { scale: 1.0, image_scale, ..Guidance::default() };
         let request = Request { guidance, vision: None, ..request() };
